@@ -1,0 +1,11 @@
+"""Time as facefleet keeps it: aware UTC. Everything that compares times takes `now` as an argument; this is where it comes from."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """Return the current time, aware, in UTC."""
+    return datetime.now(UTC)

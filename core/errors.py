@@ -1,0 +1,276 @@
+"""Every error facefleet raises on purpose, in one tree.
+
+    FacefleetError
+    ├── InputError                      the user's input; nothing was done; exit code 2
+    │   ├── SettingError
+    │   ├── SourceNotFoundError
+    │   ├── EmptySourceError
+    │   ├── ManifestError
+    │   ├── ArchiveError
+    │   ├── PersonNameError
+    │   ├── PersonConflictError
+    │   ├── UnknownIdError
+    │   └── IdempotencyConflictError
+    ├── PhotoError                      one photo is bad; recorded on its item; never retried
+    │   ├── PhotoMissingError
+    │   ├── PhotoForbiddenError
+    │   ├── PhotoEmptyError
+    │   ├── NotAPhotoError
+    │   ├── PhotoBrokenError
+    │   ├── PhotoTooManyBytesError
+    │   ├── PhotoTooManyPixelsError
+    │   ├── PhotoTooSmallError
+    │   ├── PhotoTooSlowError
+    │   └── UnsafeMemberError
+    ├── SourceUnreachableError          the place a photo lies in did not answer; worth another try
+    ├── ServiceError                    a service is unreachable; exit code 3
+    │   ├── RedisUnreachableError
+    │   ├── DatabaseUnreachableError
+    │   └── DatabaseSchemaError
+    ├── ModelError                      a model cannot be used; the one that serves goes on serving
+    │   ├── NoActiveModelError
+    │   ├── ArtifactMissingError
+    │   ├── ArtifactCorruptError
+    │   ├── ManifestVersionError
+    │   └── ModelParityError
+    ├── TrainingError                   a training run cannot give a model
+    │   ├── TooFewPeopleError
+    │   └── RunCancelledError
+    └── LeaseLostError                  another worker owns the chunk or run now; write nothing
+
+A leaf has a stable `code` (what is stored and documented in docs/errors.md). A message says what happened, what it means
+for the data, and what to do next. `retry` says whether the same call may succeed later; workers/retry decides when.
+"""
+
+from typing import ClassVar
+
+
+class FacefleetError(Exception):
+    """Base of all errors raised on purpose."""
+
+    code: ClassVar[str] = "internal_error"
+    retry: ClassVar[bool] = False
+
+    @property
+    def message(self) -> str:
+        """The sentence for a person."""
+        return str(self)
+
+
+class InputError(FacefleetError):
+    """What the user gave cannot be used; nothing was changed."""
+
+    code = "bad_input"
+
+
+class SettingError(InputError):
+    """A FACEFLEET_* setting has a value that cannot be used."""
+
+    code = "bad_setting"
+
+
+class SourceNotFoundError(InputError):
+    """A source names nothing that exists."""
+
+    code = "source_not_found"
+
+
+class EmptySourceError(InputError):
+    """The sources hold no photo."""
+
+    code = "source_empty"
+
+
+class ManifestError(InputError):
+    """A CSV or JSONL manifest cannot be read."""
+
+    code = "bad_manifest"
+
+
+class ArchiveError(InputError):
+    """A zip or tar file cannot be read."""
+
+    code = "bad_archive"
+
+
+class PersonNameError(InputError):
+    """A person's name holds characters that a name cannot hold."""
+
+    code = "bad_person_name"
+
+
+class PersonConflictError(InputError):
+    """Two people would bear names that differ only in case or accents."""
+
+    code = "person_conflict"
+
+
+class UnknownIdError(InputError):
+    """No job, run, person or model has this id."""
+
+    code = "unknown_id"
+
+
+class IdempotencyConflictError(InputError):
+    """The idempotency key was used before for another submission."""
+
+    code = "idempotency_conflict"
+
+
+class PhotoError(FacefleetError):
+    """One photo cannot be used. Stored as the item's outcome; its neighbours go on."""
+
+    code = "photo_error"
+
+
+class PhotoMissingError(PhotoError):
+    """The photo is not where its URI says."""
+
+    code = "photo_missing"
+
+
+class PhotoForbiddenError(PhotoError):
+    """The photo lies outside FACEFLEET_IMAGE_ROOTS or may not be read by the worker's user."""
+
+    code = "photo_forbidden"
+
+
+class PhotoEmptyError(PhotoError):
+    """The file holds no bytes."""
+
+    code = "photo_empty"
+
+
+class NotAPhotoError(PhotoError):
+    """The bytes are no image in a format that facefleet reads."""
+
+    code = "not_a_photo"
+
+
+class PhotoBrokenError(PhotoError):
+    """The image is truncated or corrupt."""
+
+    code = "photo_broken"
+
+
+class PhotoTooManyBytesError(PhotoError):
+    """The file is larger than FACEFLEET_MAX_PHOTO_BYTES."""
+
+    code = "photo_too_many_bytes"
+
+
+class PhotoTooManyPixelsError(PhotoError):
+    """The image has more pixels than FACEFLEET_MAX_PHOTO_PIXELS."""
+
+    code = "photo_too_many_pixels"
+
+
+class PhotoTooSmallError(PhotoError):
+    """The image is too small to hold a face."""
+
+    code = "photo_too_small"
+
+
+class PhotoTooSlowError(PhotoError):
+    """Reading or decoding took longer than FACEFLEET_PHOTO_TIMEOUT_S."""
+
+    code = "photo_too_slow"
+
+
+class UnsafeMemberError(PhotoError):
+    """An archive member has an absolute name, `..` in its name, or is a link."""
+
+    code = "unsafe_member"
+
+
+class SourceUnreachableError(FacefleetError):
+    """The store that holds the photo did not answer."""
+
+    code = "source_unreachable"
+    retry = True
+
+
+class ServiceError(FacefleetError):
+    """A service that facefleet needs did not answer."""
+
+    code = "service_unreachable"
+    retry = True
+
+
+class RedisUnreachableError(ServiceError):
+    """Redis did not answer."""
+
+    code = "redis_unreachable"
+
+
+class DatabaseUnreachableError(ServiceError):
+    """The database did not answer."""
+
+    code = "database_unreachable"
+
+
+class DatabaseSchemaError(ServiceError):
+    """The database's schema is not the one this version needs."""
+
+    code = "database_schema"
+    retry = False
+
+
+class ModelError(FacefleetError):
+    """A model cannot be used."""
+
+    code = "model_error"
+
+
+class NoActiveModelError(ModelError):
+    """No model has been trained and activated yet."""
+
+    code = "no_active_model"
+
+
+class ArtifactMissingError(ModelError):
+    """The model's file is not in the store."""
+
+    code = "artifact_missing"
+
+
+class ArtifactCorruptError(ModelError):
+    """The model's file does not have the sha256 it is registered under, or does not load."""
+
+    code = "artifact_corrupt"
+
+
+class ManifestVersionError(ModelError):
+    """The model's manifest was written by a version this one does not read."""
+
+    code = "manifest_version"
+
+
+class ModelParityError(ModelError):
+    """The compiled model does not answer as the network it was made from."""
+
+    code = "model_parity"
+
+
+class TrainingError(FacefleetError):
+    """A training run cannot give a model."""
+
+    code = "training_error"
+
+
+class TooFewPeopleError(TrainingError):
+    """Fewer people with usable photos than a classifier needs."""
+
+    code = "too_few_people"
+
+
+class RunCancelledError(TrainingError):
+    """The run was cancelled while it ran."""
+
+    code = "run_cancelled"
+
+
+class LeaseLostError(FacefleetError):
+    """The lease ran out and another worker may own the work; nothing is written."""
+
+    code = "lease_lost"

@@ -1,0 +1,1 @@
+"""Photos: where they come from, how their bytes are read, and how bytes become RGB pixels."""

@@ -1,0 +1,1 @@
+"""The networks, each a scriptable torch module."""

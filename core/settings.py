@@ -1,0 +1,124 @@
+"""Every setting, read once from the environment. docs/settings.md lists them all and a test says so."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from core.errors import SettingError
+
+_PREFIX = "FACEFLEET_"
+
+
+def _setting(default: Any, doc: str, low: float | None = None, high: float | None = None) -> Any:
+    """Declare a setting: its default, its sentence in docs/settings.md and the limits of a number."""
+    return field(default=default, metadata={"doc": doc, "low": low, "high": high})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the environment says. Every field `x` is the variable `FACEFLEET_X`."""
+
+    home: Path = _setting(
+        Path("~/.facefleet"),
+        "Folder of everything embedded: SQLite file, Redis data, model artifacts, training runs, logs.",
+    )
+    database_url: str = _setting(
+        "",
+        "SQLAlchemy URL. Empty: the SQLite file `facefleet.db` in the home folder. "
+        "Production: `postgresql+psycopg://...`.",
+    )
+    redis_url: str = _setting(
+        "", "Redis URL. Empty: the Redis that `facefleet up` starts, found through the home folder."
+    )
+    artifacts: str = _setting("", "Folder that holds the model artifacts. Empty: `artifacts` in the home folder.")
+    weights: str = _setting("", "Folder looked in for pretrained weights before anything is downloaded.")
+    image_roots: tuple[Path, ...] = _setting(
+        (),
+        "Folders that workers may read photos from, separated by `:`. "
+        "Empty: every folder that the worker's user can read.",
+    )
+    chunk_size: int = _setting(128, "Photos a queue message stands for.", low=1, high=10_000)
+    batch_size: int = _setting(32, "Photos the network sees at once.", low=1, high=1024)
+    read_threads: int = _setting(2, "Threads of one worker process that read and decode photos.", low=1, high=64)
+    lease_s: float = _setting(
+        60.0, "Seconds a worker owns a chunk, or a trainer a run, without a sign of progress.", low=1, high=86_400
+    )
+    sweep_interval_s: float = _setting(5.0, "Seconds between two rounds of the sweeper.", low=0.1, high=3600)
+    model_poll_s: float = _setting(
+        1.5, "Seconds between two looks at which model should be serving.", low=0.05, high=60
+    )
+    max_photo_bytes: int = _setting(64 * 2**20, "Largest file read as a photo, in bytes.", low=1024, high=2**31)
+    max_photo_pixels: int = _setting(
+        100_000_000, "Largest image decoded, in pixels (width x height).", low=1024, high=2**31
+    )
+    photo_timeout_s: float = _setting(20.0, "Seconds that reading and decoding one photo may take.", low=0.1, high=3600)
+    log_level: str = _setting("INFO", "Least severe log level written: DEBUG, INFO, WARNING or ERROR.")
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> "Settings":
+        """Read the settings.
+
+        Args:
+            env: the environment; `os.environ` when None.
+
+        Raises:
+            SettingError: a variable has a value that cannot be used, or no setting has its name.
+        """
+        env = os.environ if env is None else env
+        known = {_PREFIX + f.name.upper(): f for f in fields(cls)}
+        values: dict[str, Any] = {}
+        for variable, spec in known.items():
+            text = env.get(variable, "").strip()
+            if text:
+                values[spec.name] = _parse(variable, text, spec.default, spec.metadata)
+        home = Path(values.get("home", cls.home)).expanduser().absolute()
+        return cls(**{**values, "home": home})
+
+    @property
+    def resolved_database_url(self) -> str:
+        """The database URL with the default filled in."""
+        return self.database_url or f"sqlite:///{self.home / 'facefleet.db'}"
+
+    @property
+    def artifacts_dir(self) -> Path:
+        """The folder of the model store."""
+        return Path(self.artifacts).expanduser().absolute() if self.artifacts else self.home / "artifacts"
+
+    @property
+    def runs_dir(self) -> Path:
+        """The folder of the training runs: dataset snapshot and checkpoints, one folder a run."""
+        return self.home / "runs"
+
+    @property
+    def logs_dir(self) -> Path:
+        """The folder of the log files of processes started by `facefleet up`."""
+        return self.home / "logs"
+
+    @property
+    def redis_dir(self) -> Path:
+        """The folder of the embedded Redis: its data, its port and its password."""
+        return self.home / "redis"
+
+
+def _parse(variable: str, text: str, default: Any, rules: Mapping[str, Any]) -> Any:
+    """Turn a variable's text into the type of its default, within its limits."""
+    if isinstance(default, Path):
+        return Path(text)
+    if isinstance(default, tuple):
+        return tuple(Path(part).expanduser().absolute() for part in text.split(os.pathsep) if part)
+    if isinstance(default, str):
+        return text
+    kind: type[int] | type[float] = int if isinstance(default, int) else float
+    low, high = rules["low"], rules["high"]
+    remedy = (
+        f"Set it to {'a whole number' if kind is int else 'a number'} from {low} to {high}, or unset it: {default}."
+    )
+    try:
+        value = kind(text)
+    except ValueError:
+        raise SettingError(f"{variable} is {text!r}, which is no such number. {remedy}") from None
+    if not low <= value <= high:
+        raise SettingError(f"{variable} is {text}, out of range. {remedy}")
+    return value

@@ -1,0 +1,1 @@
+"""The `facefleet` command line: one command a file."""
