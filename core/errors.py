@@ -10,7 +10,8 @@
     │   ├── PersonNameError
     │   ├── PersonConflictError
     │   ├── UnknownIdError
-    │   └── IdempotencyConflictError
+    │   ├── IdempotencyConflictError
+    │   └── ActivationConflictError
     ├── PhotoError                      one photo is bad; recorded on its item; never retried
     │   ├── PhotoMissingError
     │   ├── PhotoForbiddenError
@@ -31,6 +32,7 @@
     │   ├── NoActiveModelError
     │   ├── ArtifactMissingError
     │   ├── ArtifactCorruptError
+    │   ├── ArtifactStoreError
     │   ├── ManifestVersionError
     │   └── ModelParityError
     ├── TrainingError                   a training run cannot give a model
@@ -115,6 +117,12 @@ class IdempotencyConflictError(InputError):
     """The idempotency key was used before for another submission."""
 
     code = "idempotency_conflict"
+
+
+class ActivationConflictError(InputError):
+    """Somebody else activated a model in the same moment."""
+
+    code = "activation_conflict"
 
 
 class PhotoError(FacefleetError):
@@ -238,6 +246,12 @@ class ArtifactCorruptError(ModelError):
     """The model's file does not have the sha256 it is registered under, or does not load."""
 
     code = "artifact_corrupt"
+
+
+class ArtifactStoreError(ModelError):
+    """The model store cannot be written; no model was changed."""
+
+    code = "artifact_store"
 
 
 class ManifestVersionError(ModelError):

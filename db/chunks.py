@@ -1,0 +1,301 @@
+"""Chunks: claimed with a lease, committed behind the lease's token, taken back when the lease runs out.
+
+The token fences: every write of a worker names it, and a worker whose chunk was given to another finds it changed and
+writes nothing. Attempts are counted here, never in a message.
+"""
+
+import secrets
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, bindparam, exists, insert, or_, select, update
+from sqlalchemy.orm import Session
+
+from core.errors import LeaseLostError
+from core.records import ChunkState, FaceOutcome, FaceResult, ItemOutcome, JobState, PhotoResult, PhotoTask
+from db.jobs import close_finished_jobs
+from db.tables import Chunk, Face, Item, Job
+
+# A chunk that was claimed this often and never finished is split: one of its photos kills or hangs its worker.
+ATTEMPTS_BEFORE_SPLIT = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChunkLease:
+    """A worker's right to one chunk."""
+
+    chunk_id: int
+    job_id: int
+    faces_mode: str
+    first_ordinal: int
+    item_count: int
+    token: str
+
+
+def claim_chunk(session: Session, chunk_id: int, worker: str, now: datetime, lease_s: float) -> ChunkLease | None:
+    """Take a chunk that is queued, or whose lease ran out.
+
+    Returns:
+        The lease, or None when the chunk is not to be had: done, held by another, or its job does not run.
+    """
+    token = secrets.token_hex(16)
+    job_runs = exists().where(Job.id == Chunk.job_id, Job.state == JobState.RUNNING)
+    claimed = session.execute(
+        update(Chunk)
+        .where(Chunk.id == chunk_id, or_(Chunk.state == ChunkState.QUEUED, _lease_ran_out(now)), job_runs)
+        .values(
+            state=ChunkState.CLAIMED,
+            attempts=Chunk.attempts + 1,
+            lease_token=token,
+            lease_until=now + timedelta(seconds=lease_s),
+            worker=worker,
+        )
+        .returning(Chunk.job_id, Chunk.first_ordinal, Chunk.item_count)
+        .execution_options(synchronize_session=False)
+    ).one_or_none()
+    if claimed is None:
+        return None
+    faces_mode = session.scalars(select(Job.faces_mode).where(Job.id == claimed.job_id)).one()
+    return ChunkLease(
+        chunk_id=chunk_id,
+        job_id=claimed.job_id,
+        faces_mode=faces_mode,
+        first_ordinal=claimed.first_ordinal,
+        item_count=claimed.item_count,
+        token=token,
+    )
+
+
+def load_tasks(session: Session, lease: ChunkLease) -> list[PhotoTask]:
+    """Return the photos of a chunk, by ordinal."""
+    rows = session.execute(select(Item.ordinal, Item.uri).where(*_items_of(lease)).order_by(Item.ordinal))
+    return [PhotoTask(ordinal=row.ordinal, uri=row.uri) for row in rows]
+
+
+def extend_lease(session: Session, lease: ChunkLease, now: datetime, lease_s: float) -> None:
+    """Keep a chunk for `lease_s` more seconds from now.
+
+    Raises:
+        LeaseLostError: another worker owns the chunk, or its job was cancelled.
+    """
+    extended = session.execute(
+        update(Chunk)
+        .where(*_held(lease))
+        .values(lease_until=now + timedelta(seconds=lease_s))
+        .execution_options(synchronize_session=False)
+    )
+    _require_one_row(extended, lease)
+
+
+def release_chunk(session: Session, lease: ChunkLease) -> None:
+    """Give a chunk back unworked, so that another worker need not wait for the lease to run out.
+
+    A chunk given back on purpose did not fail: the attempt is not counted. Without the lease nothing happens.
+    """
+    session.execute(
+        update(Chunk)
+        .where(*_held(lease))
+        .values(
+            state=ChunkState.QUEUED,
+            attempts=Chunk.attempts - 1,
+            lease_token=None,
+            lease_until=None,
+            worker=None,
+            rung_at=None,
+        )
+        .execution_options(synchronize_session=False)
+    )
+
+
+def finish_chunk(
+    session: Session, lease: ChunkLease, results: Sequence[PhotoResult], model_id: int, now: datetime
+) -> None:
+    """Store the outcomes of a whole chunk and close it, all in the caller's one transaction.
+
+    Args:
+        session: a write session.
+        lease: the worker's right to the chunk.
+        results: one for each of its items.
+        model_id: the model that all of them were decided with.
+        now: aware time.
+
+    Raises:
+        LeaseLostError: another worker owns the chunk; the caller's transaction must not be committed.
+        ValueError: `results` are not exactly the chunk's items.
+    """
+    if [result.ordinal for result in results] != list(
+        range(lease.first_ordinal, lease.first_ordinal + lease.item_count)
+    ):
+        raise ValueError(f"results do not cover chunk {lease.chunk_id} exactly")
+    closed = session.execute(
+        update(Chunk)
+        .where(*_held(lease))
+        .values(state=ChunkState.DONE, lease_token=None, lease_until=None, done_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    _require_one_row(closed, lease)
+    _store_results(session, lease.job_id, results, model_id, now)
+
+
+def find_to_ring(session: Session, rung_before: datetime, limit: int) -> list[int]:
+    """Return queued chunks of running jobs that were not rung since `rung_before`, oldest first."""
+    return list(
+        session.scalars(
+            select(Chunk.id)
+            .join(Job, Job.id == Chunk.job_id)
+            .where(
+                Chunk.state == ChunkState.QUEUED,
+                Job.state == JobState.RUNNING,
+                or_(Chunk.rung_at.is_(None), Chunk.rung_at < rung_before),
+            )
+            .order_by(Chunk.id)
+            .limit(limit)
+        )
+    )
+
+
+def mark_rung(session: Session, chunk_ids: Sequence[int], now: datetime) -> None:
+    """Note that a doorbell was published for these chunks."""
+    session.execute(
+        update(Chunk).where(Chunk.id.in_(chunk_ids)).values(rung_at=now).execution_options(synchronize_session=False)
+    )
+
+
+def reclaim_expired(session: Session, now: datetime, limit: int = 100) -> int:
+    """Take chunks back whose lease ran out; return how many.
+
+    A chunk goes back to the queue. One that was tried ATTEMPTS_BEFORE_SPLIT times is halved, so that the photo that
+    kills its worker ends up alone; that one photo gets the error outcome `worker_crashed`.
+    """
+    expired = session.scalars(
+        select(Chunk).where(_lease_ran_out(now)).order_by(Chunk.id).limit(limit).with_for_update(skip_locked=True)
+    ).all()
+    for chunk in expired:
+        chunk.lease_token = chunk.lease_until = chunk.worker = chunk.rung_at = None
+        if chunk.attempts < ATTEMPTS_BEFORE_SPLIT:
+            chunk.state = ChunkState.QUEUED
+        elif chunk.item_count > 1:
+            _split(session, chunk)
+        else:
+            _bury(session, chunk, now)
+    return len(expired)
+
+
+def _split(session: Session, chunk: Chunk) -> None:
+    """Halve a chunk: it keeps the first half, a new one takes the second; both start afresh."""
+    kept = chunk.item_count // 2
+    session.add(
+        Chunk(
+            job_id=chunk.job_id,
+            first_ordinal=chunk.first_ordinal + kept,
+            item_count=chunk.item_count - kept,
+            state=ChunkState.QUEUED,
+            attempts=0,
+        )
+    )
+    chunk.item_count = kept
+    chunk.attempts = 0
+    chunk.state = ChunkState.QUEUED
+
+
+def _bury(session: Session, chunk: Chunk, now: datetime) -> None:
+    """Give up on the one photo of a chunk and give it its error outcome."""
+    chunk.state = ChunkState.DEAD
+    chunk.done_at = now
+    message = (
+        f"The worker died or hung {chunk.attempts} times on this photo alone. It was not identified; "
+        f"its neighbours were. Look at the file, or take it out of the batch."
+    )
+    session.execute(
+        update(Item)
+        .where(Item.job_id == chunk.job_id, Item.ordinal == chunk.first_ordinal)
+        .values(outcome=ItemOutcome.ERROR, error_code="worker_crashed", error_message=message, decided_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    _count(session, chunk.job_id, Counter({"items_error": 1}), now)
+
+
+def _store_results(session: Session, job_id: int, results: Sequence[PhotoResult], model_id: int, now: datetime) -> None:
+    """Write items and faces, and count them on the job."""
+    connection = session.connection()
+    connection.execute(
+        update(Item)
+        .where(Item.job_id == bindparam("b_job"), Item.ordinal == bindparam("b_ordinal"), Item.outcome.is_(None))
+        .execution_options(synchronize_session=False),
+        [_item_values(job_id, result, model_id, now) for result in results],
+    )
+    faces = [_face_values(job_id, result.ordinal, face, model_id) for result in results for face in result.faces]
+    if faces:
+        connection.execute(insert(Face), faces)
+    counts = Counter(f"items_{result.outcome}" for result in results)
+    counts.update(f"faces_{face.outcome}" for result in results for face in result.faces)
+    _count(session, job_id, counts, now)
+
+
+def _count(session: Session, job_id: int, counts: Counter[str], now: datetime) -> None:
+    """Add outcomes to a job's counters and close it when they are complete."""
+    columns: dict[str, Any] = {name: getattr(Job, name) + number for name, number in counts.items()}
+    session.execute(update(Job).where(Job.id == job_id).values(columns).execution_options(synchronize_session=False))
+    close_finished_jobs(session, now, job_id)
+
+
+def _item_values(job_id: int, result: PhotoResult, model_id: int, now: datetime) -> dict[str, Any]:
+    """One row of the bulk update of items."""
+    return {
+        "b_job": job_id,
+        "b_ordinal": result.ordinal,
+        "outcome": result.outcome,
+        "error_code": result.error.code if result.error else None,
+        "error_message": result.error.message if result.error else None,
+        "sha256": result.sha256,
+        "width_px": result.width_px,
+        "height_px": result.height_px,
+        "model_id": model_id,
+        "decided_at": now,
+    }
+
+
+def _face_values(job_id: int, ordinal: int, face: FaceResult, model_id: int) -> dict[str, Any]:
+    """One row of the bulk insert of faces."""
+    x1, y1, x2, y2 = face.box_xyxy_px
+    return {
+        "job_id": job_id,
+        "ordinal": ordinal,
+        "face_index": face.index,
+        "x1": x1,
+        "y1": y1,
+        "x2": x2,
+        "y2": y2,
+        "landmarks_px": [list(point) for point in face.landmarks_px],
+        "quality": face.quality,
+        "quality_reasons": list(face.quality_reasons),
+        "outcome": face.outcome,
+        "person_id": face.person_id if face.outcome is FaceOutcome.IDENTIFIED else None,
+        "candidate_id": face.candidate_id,
+        "similarity": face.similarity,
+        "confidence": face.confidence,
+        "top_k": [asdict(ranked) for ranked in face.top_k],
+        "model_id": model_id,
+    }
+
+
+def _lease_ran_out(now: datetime) -> ColumnElement[bool]:
+    return and_(Chunk.state == ChunkState.CLAIMED, Chunk.lease_until < now)
+
+
+def _held(lease: ChunkLease) -> tuple[ColumnElement[bool], ...]:
+    """What is true of a chunk while this lease holds."""
+    return (Chunk.id == lease.chunk_id, Chunk.state == ChunkState.CLAIMED, Chunk.lease_token == lease.token)
+
+
+def _items_of(lease: ChunkLease) -> tuple[ColumnElement[bool], ...]:
+    last = lease.first_ordinal + lease.item_count
+    return (Item.job_id == lease.job_id, Item.ordinal >= lease.first_ordinal, Item.ordinal < last)
+
+
+def _require_one_row(result: Any, lease: ChunkLease) -> None:
+    if result.rowcount != 1:
+        raise LeaseLostError(f"The lease on chunk {lease.chunk_id} was lost; nothing of it is written.")

@@ -1,0 +1,181 @@
+"""Jobs: submitted in pages, counted by the workers' commits, closed when every item has its outcome."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.orm import Session
+
+from core.errors import IdempotencyConflictError, UnknownIdError
+from core.records import ChunkState, FacesMode, JobState, SkipLog
+from db.ids import new_public_id
+from db.tables import Chunk, Item, Job
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewJob:
+    """What a submission asks for."""
+
+    name: str
+    faces_mode: FacesMode
+    request_digest: str
+    """sha256 over the sources and options: tells a repeated submission from another one under the same key."""
+    idempotency_key: str | None = None
+
+
+def create_job(session: Session, new: NewJob, now: datetime) -> Job:
+    """Insert an empty job that is being submitted."""
+    job = Job(
+        public_id=new_public_id("j", now),
+        name=new.name,
+        idempotency_key=new.idempotency_key,
+        request_digest=new.request_digest,
+        faces_mode=new.faces_mode,
+        state=JobState.SUBMITTING,
+        created_at=now,
+        touched_at=now,
+    )
+    session.add(job)
+    session.flush()
+    return job
+
+
+def find_repeated(session: Session, new: NewJob) -> Job | None:
+    """Return the job that was submitted before under the same idempotency key, if any.
+
+    Raises:
+        IdempotencyConflictError: the key was used for other sources or options.
+    """
+    if new.idempotency_key is None:
+        return None
+    job = session.scalar(select(Job).where(Job.idempotency_key == new.idempotency_key))
+    if job is not None and job.request_digest != new.request_digest:
+        raise IdempotencyConflictError(
+            f"The idempotency key {new.idempotency_key!r} belongs to job {job.public_id}, which was submitted with "
+            f"other sources or options. Nothing was submitted. Use another key, or submit the same thing again."
+        )
+    return job
+
+
+def add_page(
+    session: Session, job_id: int, first_ordinal: int, uris: Sequence[str], chunk_size: int, now: datetime
+) -> list[int]:
+    """Insert consecutive items and the chunks that cover them.
+
+    Args:
+        session: a write session.
+        job_id: the job, which is being submitted.
+        first_ordinal: ordinal of the first of `uris`.
+        uris: at least one.
+        chunk_size: items a chunk holds at most.
+        now: aware time.
+
+    Returns:
+        The ids of the new chunks in order of their items.
+    """
+    _insert_items(session, job_id, first_ordinal, uris)
+    chunks = [
+        {
+            "job_id": job_id,
+            "first_ordinal": first_ordinal + start,
+            "item_count": min(chunk_size, len(uris) - start),
+            "state": ChunkState.QUEUED,
+            "attempts": 0,
+        }
+        for start in range(0, len(uris), chunk_size)
+    ]
+    ids = session.scalars(insert(Chunk).returning(Chunk.id, sort_by_parameter_order=True), chunks).all()
+    session.execute(update(Job).where(Job.id == job_id).values(touched_at=now))
+    return list(ids)
+
+
+def _insert_items(session: Session, job_id: int, first_ordinal: int, uris: Sequence[str]) -> None:
+    """Insert items by COPY on PostgreSQL, by one prepared statement on SQLite."""
+    rows = ((job_id, ordinal, uri) for ordinal, uri in enumerate(uris, first_ordinal))
+    connection = session.connection()
+    if connection.dialect.name == "postgresql":
+        driver: Any = connection.connection.driver_connection
+        with driver.cursor() as cursor, cursor.copy("COPY items (job_id, ordinal, uri) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+    else:
+        connection.exec_driver_sql("INSERT INTO items (job_id, ordinal, uri) VALUES (?, ?, ?)", list(rows))
+
+
+def open_job(session: Session, job_id: int, total: int, skipped: SkipLog, now: datetime) -> None:
+    """Let the workers at a job whose items are all inserted."""
+    session.execute(
+        update(Job)
+        .where(Job.id == job_id)
+        .values(
+            state=JobState.RUNNING,
+            total=total,
+            skipped=[asdict(entry) for entry in skipped.first],
+            skipped_count=skipped.count,
+            touched_at=now,
+            started_at=now,
+        )
+    )
+
+
+def discard_submission(session: Session, job_id: int) -> None:
+    """Remove a job whose submission broke off, with all that was inserted of it. Does nothing to a job that is open."""
+    job = session.get(Job, job_id, with_for_update=True)
+    if job is None or job.state != JobState.SUBMITTING:
+        return
+    session.execute(delete(Chunk).where(Chunk.job_id == job_id))
+    session.execute(delete(Item).where(Item.job_id == job_id))
+    session.delete(job)
+
+
+def find_broken_submissions(session: Session, untouched_since: datetime) -> list[int]:
+    """Return jobs whose producer inserted nothing since `untouched_since` and did not finish."""
+    found = session.scalars(select(Job.id).where(Job.state == JobState.SUBMITTING, Job.touched_at < untouched_since))
+    return list(found)
+
+
+def get_job(session: Session, public_id: str) -> Job:
+    """Return the job of that id.
+
+    Raises:
+        UnknownIdError: there is none.
+    """
+    job = session.scalar(select(Job).where(Job.public_id == public_id))
+    if job is None:
+        raise UnknownIdError(f"No job has the id {public_id!r}. List the jobs: `facefleet job list`.")
+    return job
+
+
+def list_jobs(session: Session, limit: int, before: str | None = None) -> list[Job]:
+    """Return jobs, newest first.
+
+    Args:
+        session: a read session.
+        limit: how many at most.
+        before: public id of the last job of the page before; None for the first page.
+    """
+    query = select(Job).order_by(Job.public_id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(Job.public_id < before)
+    return list(session.scalars(query))
+
+
+def close_finished_jobs(session: Session, now: datetime, job_id: int | None = None) -> int:
+    """Mark running jobs done in which every item has its outcome; return how many.
+
+    Args:
+        session: a write session.
+        now: aware time.
+        job_id: look at this job only.
+    """
+    closing = (
+        update(Job)
+        .where(Job.state == JobState.RUNNING, Job.items_faces + Job.items_no_face + Job.items_error >= Job.total)
+        .values(state=JobState.DONE, finished_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    if job_id is not None:
+        closing = closing.where(Job.id == job_id)
+    return session.execute(closing).rowcount  # type: ignore[attr-defined, no-any-return]

@@ -1,0 +1,59 @@
+"""Worker nodes as they report themselves: what each slot serves and when its work last went forward."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from db.tables import Worker
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeReport:
+    """One slot's word about itself."""
+
+    name: str
+    role: str
+    """`identify`, `train` or `sweep`."""
+    host: str
+    pid: int
+    device: str
+    started_at: datetime
+    generation: int | None = None
+    model_id: int | None = None
+    model_error: str | None = None
+
+
+def report_node(session: Session, report: NodeReport, now: datetime, *, advanced: bool) -> None:
+    """Store a slot's report.
+
+    Args:
+        session: a write session.
+        report: what it says.
+        now: aware time.
+        advanced: whether it finished a piece of work since its last report. Liveness is work going forward, not a
+            process being there.
+    """
+    values = {**report.__dict__, "seen_at": now, "stopped_at": None}
+    if advanced:
+        values["advanced_at"] = now
+    dialect = postgresql if session.connection().dialect.name == "postgresql" else sqlite
+    upsert = dialect.insert(Worker).values(values)
+    session.execute(upsert.on_conflict_do_update(index_elements=["name"], set_=values))
+
+
+def report_stop(session: Session, name: str, now: datetime) -> None:
+    """Note that a slot stopped on purpose."""
+    session.execute(update(Worker).where(Worker.name == name).values(stopped_at=now))
+
+
+def list_nodes(session: Session) -> list[Worker]:
+    """Return all slots that did not stop, by name."""
+    return list(session.scalars(select(Worker).where(Worker.stopped_at.is_(None)).order_by(Worker.name)))
+
+
+def forget_nodes(session: Session, unseen_since: datetime) -> None:
+    """Remove slots that were last seen before `unseen_since`."""
+    session.execute(delete(Worker).where(Worker.seen_at < unseen_since))

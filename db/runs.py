@@ -1,0 +1,213 @@
+"""Training runs: queued, leased to one trainer, followed epoch by epoch, ended once."""
+
+import secrets
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from core.errors import LeaseLostError, UnknownIdError
+from core.records import EpochProgress, RunState
+from db.ids import new_public_id
+from db.tables import Run, RunEpoch
+
+# A run that was claimed this often and never ended is given up: it kills its trainer.
+MAX_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunLease:
+    """A trainer's right to one run."""
+
+    run_id: int
+    public_id: str
+    recipe: str
+    options: dict[str, Any]
+    attempt: int
+    """From 1; above 1 the run resumes from its last checkpoint."""
+    token: str
+
+
+def create_run(session: Session, *, recipe: str, options: dict[str, Any], now: datetime) -> Run:
+    """Insert a queued run. `options` must be JSON."""
+    run = Run(public_id=new_public_id("r", now), recipe=recipe, options=options, state=RunState.QUEUED, created_at=now)
+    session.add(run)
+    session.flush()
+    return run
+
+
+def claim_run(session: Session, run_id: int, worker: str, now: datetime, lease_s: float) -> RunLease | None:
+    """Take a run that is queued, or whose lease ran out; None when it is not to be had."""
+    token = secrets.token_hex(16)
+    claimable = or_(Run.state == RunState.QUEUED, and_(Run.state == RunState.RUNNING, Run.lease_until < now))
+    claimed = session.execute(
+        update(Run)
+        .where(Run.id == run_id, claimable, Run.attempts < MAX_ATTEMPTS, Run.cancel_requested.is_(False))
+        .values(
+            state=RunState.RUNNING,
+            attempts=Run.attempts + 1,
+            lease_token=token,
+            lease_until=now + timedelta(seconds=lease_s),
+            worker=worker,
+            started_at=now,
+        )
+        .returning(Run.public_id, Run.recipe, Run.options, Run.attempts)
+        .execution_options(synchronize_session=False)
+    ).one_or_none()
+    if claimed is None:
+        return None
+    return RunLease(
+        run_id=run_id,
+        public_id=claimed.public_id,
+        recipe=claimed.recipe,
+        options=claimed.options,
+        attempt=claimed.attempts,
+        token=token,
+    )
+
+
+def heartbeat(session: Session, lease: RunLease, now: datetime, lease_s: float) -> bool:
+    """Keep the run for `lease_s` more seconds; return whether somebody asked to cancel it.
+
+    Raises:
+        LeaseLostError: another trainer owns the run.
+    """
+    cancel = session.scalar(
+        update(Run)
+        .where(*_held(lease))
+        .values(lease_until=now + timedelta(seconds=lease_s))
+        .returning(Run.cancel_requested)
+        .execution_options(synchronize_session=False)
+    )
+    if cancel is None:
+        raise _lost(lease)
+    return cancel
+
+
+def set_stage(session: Session, lease: RunLease, stage: str, dataset_digest: str | None = None) -> None:
+    """Say what the run does now, and once known, on which dataset.
+
+    Raises:
+        LeaseLostError: another trainer owns the run.
+    """
+    values: dict[str, Any] = {"stage": stage}
+    if dataset_digest is not None:
+        values["dataset_digest"] = dataset_digest
+    _update_held(session, lease, values)
+
+
+def record_epoch(session: Session, lease: RunLease, progress: EpochProgress) -> None:
+    """Store one epoch's figures; an epoch repeated after a crash replaces its row."""
+    values = {"run_id": lease.run_id, **asdict(progress)}
+    dialect = postgresql if session.connection().dialect.name == "postgresql" else sqlite
+    upsert = dialect.insert(RunEpoch).values(values)
+    session.execute(upsert.on_conflict_do_update(index_elements=["run_id", "epoch"], set_=values))
+
+
+def finish_run(
+    session: Session, lease: RunLease, state: RunState, *, now: datetime, reason: str | None, activated: bool = False
+) -> None:
+    """End a run.
+
+    Raises:
+        LeaseLostError: another trainer owns the run; the caller's transaction must not be committed.
+    """
+    ended = {"state": state, "reason": reason, "activated": activated, "finished_at": now, "stage": None}
+    _update_held(session, lease, {**ended, "lease_token": None, "lease_until": None})
+
+
+def release_run(session: Session, lease: RunLease) -> None:
+    """Give a run back because the trainer stops; it resumes from its last checkpoint. The attempt is not counted."""
+    session.execute(
+        update(Run)
+        .where(*_held(lease))
+        .values(
+            state=RunState.QUEUED,
+            attempts=Run.attempts - 1,
+            lease_token=None,
+            lease_until=None,
+            rung_at=None,
+            stage=None,
+        )
+        .execution_options(synchronize_session=False)
+    )
+
+
+def request_cancel(session: Session, public_id: str, now: datetime) -> Run:
+    """Ask a run to stop; one that no trainer holds is cancelled at once.
+
+    Raises:
+        UnknownIdError: there is no such run.
+    """
+    run = get_run(session, public_id)
+    if run.state == RunState.QUEUED:
+        run.state, run.finished_at, run.reason = RunState.CANCELLED, now, "cancelled before it started"
+    elif run.state == RunState.RUNNING:
+        run.cancel_requested = True
+    return run
+
+
+def reclaim_expired(session: Session, now: datetime) -> int:
+    """Queue runs again whose trainer vanished, or give them up; return how many were found."""
+    expired = session.scalars(
+        select(Run).where(Run.state == RunState.RUNNING, Run.lease_until < now).with_for_update(skip_locked=True)
+    ).all()
+    for run in expired:
+        run.lease_token = run.lease_until = run.worker = run.rung_at = run.stage = None
+        if run.cancel_requested:
+            run.state, run.finished_at, run.reason = RunState.CANCELLED, now, "cancelled"
+        elif run.attempts < MAX_ATTEMPTS:
+            run.state = RunState.QUEUED
+        else:
+            run.state, run.finished_at = RunState.FAILED, now
+            run.reason = f"The trainer vanished {run.attempts} times during this run. The active model goes on serving."
+    return len(expired)
+
+
+def find_to_ring(session: Session, rung_before: datetime) -> list[int]:
+    """Return queued runs that were not rung since `rung_before`, oldest first."""
+    due = or_(Run.rung_at.is_(None), Run.rung_at < rung_before)
+    return list(session.scalars(select(Run.id).where(Run.state == RunState.QUEUED, due).order_by(Run.id)))
+
+
+def mark_rung(session: Session, run_id: int, now: datetime) -> None:
+    """Note that a doorbell was published for a run."""
+    session.execute(update(Run).where(Run.id == run_id).values(rung_at=now))
+
+
+def get_run(session: Session, public_id: str) -> Run:
+    """Return the run of that id.
+
+    Raises:
+        UnknownIdError: there is none.
+    """
+    run = session.scalar(select(Run).where(Run.public_id == public_id))
+    if run is None:
+        raise UnknownIdError(f"No training run has the id {public_id!r}.")
+    return run
+
+
+def list_epochs(session: Session, run_id: int, after: int = 0) -> list[RunEpoch]:
+    """Return a run's epochs after the given one, in order."""
+    query = select(RunEpoch).where(RunEpoch.run_id == run_id, RunEpoch.epoch > after).order_by(RunEpoch.epoch)
+    return list(session.scalars(query))
+
+
+def _update_held(session: Session, lease: RunLease, values: dict[str, Any]) -> None:
+    updated = session.execute(
+        update(Run).where(*_held(lease)).values(values).execution_options(synchronize_session=False)
+    )
+    if updated.rowcount != 1:  # type: ignore[attr-defined]
+        raise _lost(lease)
+
+
+def _held(lease: RunLease) -> tuple[ColumnElement[bool], ...]:
+    """What is true of a run while this lease holds."""
+    return (Run.id == lease.run_id, Run.state == RunState.RUNNING, Run.lease_token == lease.token)
+
+
+def _lost(lease: RunLease) -> LeaseLostError:
+    return LeaseLostError(f"The lease on run {lease.public_id} was lost; nothing of it is written.")

@@ -1,0 +1,326 @@
+"""The tables and what each row means. What is done with them stands in the query modules."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC time on every database; SQLite, which keeps no zone, stores it as naive UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive times and store UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("naive datetime given to the database: use core.clock.utc_now")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give back an aware UTC time."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+# SQLite numbers its rows itself only for a column declared INTEGER PRIMARY KEY.
+BigId = BigInteger().with_variant(Integer(), "sqlite")
+Json = JSON().with_variant(JSONB(), "postgresql")
+
+
+class Base(DeclarativeBase):
+    """Base of all tables; constraints are named so that migrations can speak of them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class Person(Base):
+    """Somebody who can be named."""
+
+    __tablename__ = "people"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    name_key: Mapped[str] = mapped_column(String(400), unique=True)  # the name without case and accents
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Photo(Base):
+    """A photo that labels speak of, known by the sha256 of its bytes."""
+
+    __tablename__ = "photos"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    uri: Mapped[str] = mapped_column(Text)
+    split: Mapped[str] = mapped_column(String(10))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Label(Base):
+    """What somebody said of a photo. Only ever added; the newest of a photo holds."""
+
+    __tablename__ = "labels"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    photo_id: Mapped[int] = mapped_column(BigId, ForeignKey("photos.id"), index=True)
+    person_id: Mapped[int | None] = mapped_column(BigId, ForeignKey("people.id"), index=True)
+    verdict: Mapped[str] = mapped_column(String(20))
+    author: Mapped[str] = mapped_column(String(100))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Job(Base):
+    """One submission: its options, its counters, its state."""
+
+    __tablename__ = "jobs"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(20), unique=True)
+    name: Mapped[str] = mapped_column(String(200))
+    idempotency_key: Mapped[str | None] = mapped_column(String(200), unique=True)
+    request_digest: Mapped[str] = mapped_column(String(64))
+    faces_mode: Mapped[str] = mapped_column(String(10))
+    state: Mapped[str] = mapped_column(String(20), index=True)
+    total: Mapped[int] = mapped_column(BigInteger, default=0)
+    items_faces: Mapped[int] = mapped_column(BigInteger, default=0)
+    items_no_face: Mapped[int] = mapped_column(BigInteger, default=0)
+    items_error: Mapped[int] = mapped_column(BigInteger, default=0)
+    faces_identified: Mapped[int] = mapped_column(BigInteger, default=0)
+    faces_unknown: Mapped[int] = mapped_column(BigInteger, default=0)
+    faces_ambiguous: Mapped[int] = mapped_column(BigInteger, default=0)
+    faces_low_quality: Mapped[int] = mapped_column(BigInteger, default=0)
+    skipped: Mapped[list[dict[str, str]]] = mapped_column(Json, default=list)  # first few things passed over
+    skipped_count: Mapped[int] = mapped_column(BigInteger, default=0)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    touched_at: Mapped[datetime] = mapped_column(UtcDateTime)  # last page of items inserted, while submitting
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Chunk(Base):
+    """A run of a job's items that one worker does at a time. The unit of claim, lease and commit."""
+
+    __tablename__ = "chunks"
+    __table_args__ = (
+        Index("ix_chunks_job_id_first_ordinal", "job_id", "first_ordinal"),
+        # The sweeper looks only at open chunks, which stay few while done ones grow without end.
+        Index(
+            "ix_chunks_open",
+            "state",
+            "lease_until",
+            sqlite_where=text("state IN ('queued', 'claimed')"),
+            postgresql_where=text("state IN ('queued', 'claimed')"),
+        ),
+        CheckConstraint("item_count > 0", name="item_count_positive"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    job_id: Mapped[int] = mapped_column(BigId, ForeignKey("jobs.id"))
+    first_ordinal: Mapped[int] = mapped_column(BigInteger)
+    item_count: Mapped[int] = mapped_column(Integer)
+    state: Mapped[str] = mapped_column(String(20))
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    lease_token: Mapped[str | None] = mapped_column(String(32))
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    worker: Mapped[str | None] = mapped_column(String(200))
+    rung_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    done_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Item(Base):
+    """One submitted photo and its one outcome (NULL until it has one)."""
+
+    __tablename__ = "items"
+    __table_args__ = (
+        # Listing the failures of a large job must not read its successes.
+        Index(
+            "ix_items_errors",
+            "job_id",
+            "ordinal",
+            sqlite_where=text("outcome = 'error'"),
+            postgresql_where=text("outcome = 'error'"),
+        ),
+        {"sqlite_with_rowid": False},
+    )
+
+    job_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("jobs.id"), primary_key=True)
+    ordinal: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    uri: Mapped[str] = mapped_column(Text)
+    outcome: Mapped[str | None] = mapped_column(String(10))
+    error_code: Mapped[str | None] = mapped_column(String(40))
+    error_message: Mapped[str | None] = mapped_column(Text)
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    width_px: Mapped[int | None] = mapped_column(Integer)
+    height_px: Mapped[int | None] = mapped_column(Integer)
+    model_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("models.id"))
+    decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Face(Base):
+    """One face of one photo and what was decided about it."""
+
+    __tablename__ = "faces"
+    __table_args__ = (
+        ForeignKeyConstraint(["job_id", "ordinal"], ["items.job_id", "items.ordinal"]),
+        Index(
+            "ix_faces_person_id",
+            "person_id",
+            "job_id",
+            "ordinal",
+            sqlite_where=text("person_id IS NOT NULL"),
+            postgresql_where=text("person_id IS NOT NULL"),
+        ),
+        {"sqlite_with_rowid": False},
+    )
+
+    job_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    ordinal: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    face_index: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    x1: Mapped[float]
+    y1: Mapped[float]
+    x2: Mapped[float]
+    y2: Mapped[float]
+    landmarks_px: Mapped[list[list[float]]] = mapped_column(Json)
+    quality: Mapped[float | None]
+    quality_reasons: Mapped[list[str]] = mapped_column(Json)
+    outcome: Mapped[str] = mapped_column(String(20))
+    person_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("people.id"))
+    candidate_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("people.id"))
+    similarity: Mapped[float | None]
+    confidence: Mapped[float | None]
+    top_k: Mapped[list[dict[str, Any]]] = mapped_column(Json)
+    model_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("models.id"))
+
+
+class Model(Base):
+    """A registered model version. The artifact it names never changes."""
+
+    __tablename__ = "models"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)  # version 7 is shown as `v7`
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    state: Mapped[str] = mapped_column(String(20))
+    backbone: Mapped[str] = mapped_column(String(100))
+    recipe: Mapped[str] = mapped_column(String(100))
+    manifest: Mapped[dict[str, Any]] = mapped_column(Json)
+    run_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("runs.id"))
+    parent_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("models.id"))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Activation(Base):
+    """Generation N served this model. The newest row is what serves; all rows are the history."""
+
+    __tablename__ = "activations"
+
+    generation: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    model_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("models.id"))
+    who: Mapped[str] = mapped_column(String(100))
+    why: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Run(Base):
+    """One training run: what was asked, who holds it, how it ended."""
+
+    __tablename__ = "runs"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(20), unique=True)
+    recipe: Mapped[str] = mapped_column(String(100))
+    options: Mapped[dict[str, Any]] = mapped_column(Json)
+    state: Mapped[str] = mapped_column(String(20), index=True)
+    reason: Mapped[str | None] = mapped_column(Text)
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    lease_token: Mapped[str | None] = mapped_column(String(32))
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    worker: Mapped[str | None] = mapped_column(String(200))
+    rung_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    cancel_requested: Mapped[bool] = mapped_column(default=False)
+    stage: Mapped[str | None] = mapped_column(String(40))  # what it does now, for whoever watches
+    dataset_digest: Mapped[str | None] = mapped_column(String(64))
+    activated: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class RunEpoch(Base):
+    """What one epoch of a run showed: the training curve."""
+
+    __tablename__ = "run_epochs"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    run_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("runs.id"), primary_key=True)
+    epoch: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    epochs: Mapped[int]
+    train_loss: Mapped[float]
+    train_accuracy: Mapped[float]
+    val_loss: Mapped[float | None]
+    val_accuracy: Mapped[float | None]
+    learning_rate: Mapped[float]
+    seconds: Mapped[float]
+
+
+class Worker(Base):
+    """One slot of a worker node: what it serves and when its work last went forward."""
+
+    __tablename__ = "workers"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    name: Mapped[str] = mapped_column(String(200), primary_key=True)  # node and slot
+    role: Mapped[str] = mapped_column(String(20))
+    host: Mapped[str] = mapped_column(String(200))
+    pid: Mapped[int]
+    device: Mapped[str] = mapped_column(String(40))
+    generation: Mapped[int | None] = mapped_column(BigInteger)
+    model_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("models.id"))
+    model_error: Mapped[str | None] = mapped_column(Text)  # why the model that should serve does not, here
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    advanced_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    stopped_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class AuditEntry(Base):
+    """Who did what to people, labels and models, and when."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    who: Mapped[str] = mapped_column(String(100))
+    action: Mapped[str] = mapped_column(String(60))
+    subject: Mapped[str] = mapped_column(String(200))
+    detail: Mapped[dict[str, Any]] = mapped_column(Json)
