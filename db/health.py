@@ -1,0 +1,69 @@
+"""Whether the system does its work, judged from the ledger: work that waits must go forward."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from core.records import ChunkState, JobState
+from db import nodes, registry
+from db.tables import Chunk, Job, Worker
+
+# Work that waits while nothing was finished for this many leases is stuck: one lease may be a killed worker's.
+STALL_LEASES = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """The state of the system at one moment."""
+
+    at: datetime
+    problems: tuple[str, ...]
+    """What is wrong, each with its remedy; empty when all is well."""
+    open_chunks: int
+    workers: tuple[Worker, ...]
+    """The identify slots seen within the last leases."""
+    serving: registry.ServingModel | None
+    last_advance_at: datetime | None
+    """When a worker last finished a piece of work."""
+
+
+def read_health(session: Session, now: datetime, lease_s: float) -> Health:
+    """Look at work, workers and the serving model."""
+    patience = timedelta(seconds=STALL_LEASES * lease_s)
+    open_chunks, oldest_start = _open_work(session)
+    identify = [node for node in nodes.list_nodes(session) if node.role == "identify"]
+    fresh = tuple(node for node in identify if now - node.seen_at < patience)
+    last_advance = max((node.advanced_at for node in identify if node.advanced_at), default=None)
+    serving = registry.serving_model(session)
+    problems = [f"{node.name}: {node.model_error}" for node in fresh if node.model_error]
+    if not fresh:
+        problems.append("No worker was seen lately: photos wait. Start one with `facefleet worker --device cpu`.")
+    if serving is None:
+        problems.append("No model is active: photos wait. Train one with `facefleet retrain --wait`.")
+    last_sign = max(filter(None, (last_advance, oldest_start)), default=None)
+    if open_chunks and last_sign and now - last_sign > patience:
+        silent_s = int((now - last_sign).total_seconds())
+        problems.append(
+            f"{open_chunks} chunks wait and none was finished for {silent_s} s. Ask `facefleet doctor` why."
+        )
+    return Health(
+        at=now,
+        problems=tuple(problems),
+        open_chunks=open_chunks,
+        workers=fresh,
+        serving=serving,
+        last_advance_at=last_advance,
+    )
+
+
+def _open_work(session: Session) -> tuple[int, datetime | None]:
+    """Return how many chunks of running jobs are not done, and when the oldest of those jobs started."""
+    row = session.execute(
+        select(func.count(), func.min(Job.started_at))
+        .select_from(Chunk)
+        .join(Job)
+        .where(Chunk.state.in_([ChunkState.QUEUED, ChunkState.CLAIMED]), Job.state == JobState.RUNNING)
+    ).one()
+    return row[0], row[1]

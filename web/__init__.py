@@ -1,0 +1,1 @@
+"""What facefleet shows over HTTP. Reads the ledger; imports neither torch nor the queue's tasks."""
