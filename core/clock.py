@@ -1,4 +1,4 @@
-"""Time as facefleet keeps it: aware UTC. Everything that compares times takes `now` as an argument; this is where it comes from."""
+"""Time as facefleet keeps it: aware UTC. What compares times takes `now` as an argument; it comes from here."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

@@ -40,8 +40,8 @@
     │   └── RunCancelledError
     └── LeaseLostError                  another worker owns the chunk or run now; write nothing
 
-A leaf has a stable `code` (what is stored and documented in docs/errors.md). A message says what happened, what it means
-for the data, and what to do next. `retry` says whether the same call may succeed later; workers/retry decides when.
+A leaf has a stable `code` (what is stored and documented in docs/errors.md). A message says what happened, what it
+means for the data, and what to do next. `retry` says whether the same call may succeed later; workers/retry decides.
 """
 
 from typing import ClassVar

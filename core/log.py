@@ -1,4 +1,4 @@
-"""Logging set-up for every process: one line an event on stderr or in a file, UTC, with the process's role. Holds no biometric data and no photo content."""
+"""Logging set-up for every process: one line an event, in UTC, with the process's role, on stderr or in a file."""
 
 import logging
 import sys

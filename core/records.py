@@ -1,4 +1,4 @@
-"""What crosses the boundaries between sources, pipeline, ledger and commands: closed sets and frozen records. No behaviour beyond them."""
+"""What crosses the boundaries between sources, pipeline, ledger and commands: closed sets and frozen records."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
