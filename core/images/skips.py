@@ -1,7 +1,8 @@
 """Says which files of a folder or archive are no photos and are passed over without an outcome. Looks at names only.
 
-Everything else gets an outcome, whatever it is called: a photo with a wrong extension, or none, is still a photo, and a
-file that is none is reported as such. A file that is named on the command line is always taken.
+The list is short on purpose: what lies beside photos by the camera's or the system's doing. Everything else gets an
+outcome, whatever it is called, so that nothing goes missing unseen: a photo with a wrong extension is still a photo,
+and a text or an archive in a folder is reported as no photo. What is named on the command line is always taken.
 """
 
 import posixpath
@@ -14,11 +15,9 @@ _NAMES = {
     "@eadir": "thumbnails of a Synology disk station",
 }
 _KINDS = {
-    "a sidecar file": ".xmp .aae .thm .pp3 .xmf",
-    "a text or data file": ".txt .md .json .jsonl .csv .tsv .html .htm .xml .yaml .yml .ini .log .db .sha256 .md5",
+    "a sidecar file": ".xmp .aae .thm .pp3 .xmf .json",
     "a video": ".mov .mp4 .m4v .avi .mkv .mpg .mpeg .mts .m2ts .3gp .webm .wmv",
     "a sound": ".mp3 .m4a .wav .aac .flac .ogg",
-    "an archive; submit it by its own name": ".zip .tar .tgz .tbz2 .txz .gz .bz2 .xz .7z .rar",
 }
 _SUFFIXES = {suffix: kind for kind, suffixes in _KINDS.items() for suffix in suffixes.split()}
 

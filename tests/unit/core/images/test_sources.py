@@ -55,8 +55,8 @@ def test_a_folder_gives_its_files_then_its_folders_in_natural_order(tmp_path: Pa
 
 
 def test_a_file_with_an_odd_extension_or_none_is_a_photo_to_be_given_an_outcome(tmp_path: Path) -> None:
-    touch(tmp_path, "photo", "photo.xyz", "photo.jpeg_large", "scan.pdf", "raw.NEF")
-    assert len(walk(tmp_path)) == 5
+    touch(tmp_path, "photo", "photo.xyz", "photo.jpeg_large", "scan.pdf", "raw.NEF", "notes.txt", "old.zip")
+    assert len(walk(tmp_path)) == 7
 
 
 def test_what_is_no_photo_is_passed_over_with_a_reason(tmp_path: Path) -> None:
@@ -66,9 +66,8 @@ def test_what_is_no_photo_is_passed_over_with_a_reason(tmp_path: Path) -> None:
         ".git/x.jpg",
         "Thumbs.db",
         "a.XMP",
-        "notes.txt",
+        "a.jpg.json",
         "clip.MOV",
-        "old.zip",
         "@eaDir/a.jpg",
     ]
     touch(tmp_path, *names)
@@ -77,7 +76,7 @@ def test_what_is_no_photo_is_passed_over_with_a_reason(tmp_path: Path) -> None:
     skipped = SkipLog()
     assert below(tmp_path, walk(tmp_path, skipped=skipped)) == ["a.jpg"]
     reasons = {Path(entry.name).name: entry.reason for entry in skipped.first}
-    assert skipped.count == 10
+    assert skipped.count == 9
     assert reasons[".hidden.jpg"] == reasons[".git"] == "hidden"
     assert reasons["a.XMP"] == "a sidecar file"
     assert reasons["clip.MOV"] == "a video"
@@ -86,8 +85,8 @@ def test_what_is_no_photo_is_passed_over_with_a_reason(tmp_path: Path) -> None:
 
 
 def test_a_named_file_is_taken_whatever_it_is_called(tmp_path: Path) -> None:
-    touch(tmp_path, "notes.txt", ".hidden")
-    assert below(tmp_path, walk(tmp_path / "notes.txt", tmp_path / ".hidden")) == ["notes.txt", ".hidden"]
+    touch(tmp_path, "notes.json", ".hidden")
+    assert below(tmp_path, walk(tmp_path / "notes.json", tmp_path / ".hidden")) == ["notes.json", ".hidden"]
 
 
 def test_sources_are_given_out_in_the_order_they_are_named(tmp_path: Path) -> None:
@@ -142,7 +141,7 @@ def test_names_that_are_no_utf8_are_given_out_as_uris_that_are(tmp_path: Path) -
     ],
 )
 def test_a_glob_gives_the_files_it_matches_in_natural_order(glob: str, found: list[str], tmp_path: Path) -> None:
-    touch(tmp_path, "10.jpg", "1.jpg", "p1/1.jpg", "p1/2.png", "p1/notes.txt", "p1/deep/1.jpg", "p2/1.jpg", "p3/1.jpg")
+    touch(tmp_path, "10.jpg", "1.jpg", "p1/1.jpg", "p1/2.png", "p1/notes.json", "p1/deep/1.jpg", "p2/1.jpg", "p3/1.jpg")
     assert below(tmp_path, walk(tmp_path / glob)) == found
 
 
@@ -269,7 +268,7 @@ def test_a_pipe_is_no_source(tmp_path: Path) -> None:
 
 
 def test_sources_that_hold_no_photo_are_empty(tmp_path: Path) -> None:
-    touch(tmp_path, "in/notes.txt")
+    touch(tmp_path, "in/notes.json")
     with pytest.raises(EmptySourceError, match="1 files were passed over"):
         walk(tmp_path / "in")
     with pytest.raises(EmptySourceError):
@@ -280,7 +279,7 @@ def test_sources_that_hold_no_photo_are_empty(tmp_path: Path) -> None:
 
 def test_another_store_is_walked_like_a_folder(tmp_path: Path) -> None:
     store = fsspec.filesystem("memory")
-    names = ("10.jpg", "2.jpg", "p/1.jpg", "p/notes.txt", ".hidden/1.jpg")
+    names = ("10.jpg", "2.jpg", "p/1.jpg", "p/notes.json", ".hidden/1.jpg")
     store.pipe({f"/walking/{name}": b"x" for name in names})
     store.pipe("/archives/a.zip", pack_zip(tmp_path / "a.zip", "in/1.jpg").read_bytes())
     store.pipe("/archives/list.csv", b"uri\n1.jpg\nmemory://walking/2.jpg\n")
