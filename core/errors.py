@@ -9,9 +9,11 @@
     │   ├── ArchiveError
     │   ├── PersonNameError
     │   ├── PersonConflictError
+    │   ├── LabelConflictError
     │   ├── UnknownIdError
     │   ├── IdempotencyConflictError
-    │   └── ActivationConflictError
+    │   ├── ActivationConflictError
+    │   └── FleetRunningError
     ├── PhotoError                      one photo is bad; recorded on its item; never retried
     │   ├── PhotoMissingError
     │   ├── PhotoForbiddenError
@@ -27,7 +29,8 @@
     ├── ServiceError                    a service is unreachable; exit code 3
     │   ├── RedisUnreachableError
     │   ├── DatabaseUnreachableError
-    │   └── DatabaseSchemaError
+    │   ├── DatabaseSchemaError
+    │   └── FleetStartError
     ├── ModelError                      a model cannot be used; the one that serves goes on serving
     │   ├── NoActiveModelError
     │   ├── ArtifactMissingError
@@ -37,6 +40,7 @@
     │   └── ModelParityError
     ├── TrainingError                   a training run cannot give a model
     │   ├── TooFewPeopleError
+    │   ├── TrainingSetTooLargeError
     │   └── RunCancelledError
     └── LeaseLostError                  another worker owns the chunk or run now; write nothing
 
@@ -107,6 +111,12 @@ class PersonConflictError(InputError):
     code = "person_conflict"
 
 
+class LabelConflictError(InputError):
+    """One photo is labelled as two people, or both for training and for testing."""
+
+    code = "label_conflict"
+
+
 class UnknownIdError(InputError):
     """No job, run, person or model has this id."""
 
@@ -123,6 +133,12 @@ class ActivationConflictError(InputError):
     """Somebody else activated a model in the same moment."""
 
     code = "activation_conflict"
+
+
+class FleetRunningError(InputError):
+    """Another `facefleet up` runs in this home folder."""
+
+    code = "fleet_running"
 
 
 class PhotoError(FacefleetError):
@@ -224,6 +240,13 @@ class DatabaseSchemaError(ServiceError):
     retry = False
 
 
+class FleetStartError(ServiceError):
+    """A process of `facefleet up` did not start."""
+
+    code = "fleet_start"
+    retry = False
+
+
 class ModelError(FacefleetError):
     """A model cannot be used."""
 
@@ -276,6 +299,12 @@ class TooFewPeopleError(TrainingError):
     """Fewer people with usable photos than a classifier needs."""
 
     code = "too_few_people"
+
+
+class TrainingSetTooLargeError(TrainingError):
+    """The labelled photos do not fit into the memory that training may use."""
+
+    code = "training_set_too_large"
 
 
 class RunCancelledError(TrainingError):

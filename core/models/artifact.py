@@ -1,0 +1,144 @@
+"""The artifact: one TorchScript file that holds the network, its manifest, its gallery and its golden batch.
+
+Packs and unpacks bytes; says nothing about where they lie or whether the answers are right.
+"""
+
+import io
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from core.errors import ArtifactCorruptError
+from core.models.manifest import Manifest
+from core.models.parity import Outputs
+
+_MANIFEST = "manifest.json"
+_GALLERY, _CROPS, _EMBEDDINGS, _LOGITS = "gallery.f32", "golden_crops.u8", "golden_embeddings.f32", "golden_logits.f32"
+_MEMBERS = (_MANIFEST, _GALLERY, _CROPS, _EMBEDDINGS, _LOGITS)
+N = TypeVar("N", np.float32, np.uint8)
+_INFLATION = 20
+"""Only the code inside is compressed, about 1:5; what would grow further is no model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Golden:
+    """A batch with known answers, run at every load."""
+
+    crops: NDArray[np.uint8]
+    """[G, 3, S, S] RGB. Drawn, never a person's photo."""
+    outputs: Outputs
+    """What the network answered before it was compiled."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """An artifact's parts."""
+
+    manifest: Manifest
+    gallery: NDArray[np.float32]
+    """[C, D], one unit row a class."""
+    golden: Golden
+    load_module: Callable[[torch.device], torch.jit.ScriptModule]
+    """Loads the network onto a device; every call gives a copy of its own."""
+
+
+def pack_artifact(
+    module: torch.jit.ScriptModule, manifest: Manifest, gallery: NDArray[np.float32], golden: Golden
+) -> bytes:
+    """Put everything into one file's bytes."""
+    arrays: dict[str, NDArray[np.generic]] = {
+        _GALLERY: gallery,
+        _CROPS: golden.crops,
+        _EMBEDDINGS: golden.outputs.embeddings,
+        _LOGITS: golden.outputs.logits,
+    }
+    extra = {name: np.ascontiguousarray(array).tobytes() for name, array in arrays.items()}
+    buffer = io.BytesIO()
+    torch.jit.save(module, buffer, _extra_files={_MANIFEST: manifest.to_json().encode(), **extra})
+    return buffer.getvalue()
+
+
+def unpack_artifact(data: bytes) -> Artifact:
+    """Take an artifact's bytes apart. The network's code is not touched before the manifest is understood.
+
+    Args:
+        data: the bytes of the file; kept for as long as the artifact is.
+
+    Returns:
+        Its parts; the gallery has been checked, the network has not run.
+
+    Raises:
+        ArtifactCorruptError: these are not the bytes of an artifact.
+        ManifestVersionError: the manifest is in a format that this version does not read.
+    """
+    members = _read_members(data)
+    manifest = Manifest.from_json(members[_MANIFEST])
+    size, dim, classes = manifest.input_size_px, manifest.embedding_dim, len(manifest.classes)
+    gallery = _array(members, _GALLERY, np.float32, (classes, dim))
+    _check_gallery(gallery)
+    crops = _array(members, _CROPS, np.uint8, (-1, 3, size, size))
+    outputs = Outputs(
+        embeddings=_array(members, _EMBEDDINGS, np.float32, (len(crops), dim)),
+        logits=_array(members, _LOGITS, np.float32, (len(crops), classes)),
+    )
+    return Artifact(
+        manifest=manifest,
+        gallery=gallery,
+        golden=Golden(crops=crops, outputs=outputs),
+        load_module=lambda device: _load_module(data, device),
+    )
+
+
+def _read_members(data: bytes) -> dict[str, bytes]:
+    """Return the extra files of a TorchScript archive by name, after bounding what it would inflate to."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            inflated = sum(member.file_size for member in archive.infolist())
+            if inflated > _INFLATION * len(data):
+                raise _corrupt(f"it would inflate from {len(data)} to {inflated} bytes")
+            paths = {name.partition("/extra/")[2]: name for name in archive.namelist()}
+            return {name: archive.read(paths[name]) for name in _MEMBERS}
+    except KeyError as error:
+        raise _corrupt(f"it holds no {error}") from error
+    except (zipfile.BadZipFile, NotImplementedError, OSError, RuntimeError, ValueError) as error:
+        raise _corrupt(str(error)) from error
+
+
+def _array(members: dict[str, bytes], name: str, dtype: type[N], shape: tuple[int, ...]) -> NDArray[N]:
+    """Give a stored array its type and shape; every dimension is at least 1."""
+    try:
+        array = np.frombuffer(members[name], dtype=dtype).reshape(shape).copy()
+    except ValueError as error:
+        raise _corrupt(f"its {name} does not fit its manifest ({error})") from error
+    if array.size == 0:
+        raise _corrupt(f"its {name} is empty")
+    return array
+
+
+def _check_gallery(gallery: NDArray[np.float32]) -> None:
+    lengths = np.linalg.norm(gallery, axis=1)
+    if not (np.abs(lengths - 1.0) <= 1e-3).all():
+        raise _corrupt("its gallery holds rows that are not of unit length")
+
+
+def _load_module(data: bytes, device: torch.device) -> torch.jit.ScriptModule:
+    """Load the network; loading runs none of its code."""
+    try:
+        module = torch.jit.load(io.BytesIO(data), map_location=device)  # type: ignore[no-untyped-call]
+        return cast("torch.jit.ScriptModule", module.eval())
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, ValueError, AttributeError, UnicodeDecodeError) as error:
+        raise _corrupt(f"torch cannot load it ({str(error).splitlines()[0]})") from error
+
+
+def _corrupt(fact: str) -> ArtifactCorruptError:
+    return ArtifactCorruptError(
+        f"The model's file is not usable: {fact}. The model that serves goes on serving; "
+        "put the file back from a backup, activate another model version, or train again."
+    )

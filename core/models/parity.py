@@ -1,0 +1,79 @@
+"""Whether two ways of running one network give the same answers, and how close is the same."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import ModelParityError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """What a servable answers to a batch."""
+
+    embeddings: NDArray[np.float32]
+    """[N, D], unit length."""
+    logits: NDArray[np.float32]
+    """[N, C]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tolerance:
+    """How far apart answers may lie."""
+
+    embedding: float
+    """Largest difference of an embedding's component (unit length, so also about the change of a cosine)."""
+    logit: float
+    """Largest difference of a logit, as a share of the largest logit of the batch (at least 1)."""
+
+
+EXPORT_TOLERANCE = Tolerance(embedding=1e-5, logit=1e-4)
+"""Same weights, same machine, float32: only the order of additions differs (measured 6e-8)."""
+SERVING_TOLERANCE = Tolerance(embedding=2e-3, logit=2e-2)
+"""Another chip or kernel than the exporter's; TF32 convolutions keep 10 bits of mantissa."""
+
+
+def check_outputs(outputs: Outputs, *, count: int, dim: int, classes: int, what: str) -> None:
+    """Refuse answers of the wrong shape or type, that are not finite, or whose embeddings are not of unit length.
+
+    Raises:
+        ModelParityError: one of these, said in words that start with `what`.
+    """
+    for name, array, shape in (
+        ("embeddings", outputs.embeddings, (count, dim)),
+        ("logits", outputs.logits, (count, classes)),
+    ):
+        if array.shape != shape or array.dtype != np.float32:
+            raise _parity_error(f"{what} gives {name} {array.dtype} {array.shape} where float32 {shape} is due")
+        if not np.isfinite(array).all():
+            raise _parity_error(f"{what} gives {name} that are not finite numbers")
+    lengths = np.linalg.norm(outputs.embeddings, axis=1)
+    if np.abs(lengths - 1.0).max(initial=0.0) > 1e-3:
+        raise _parity_error(
+            f"{what} gives embeddings of length {lengths.min():.4g} to {lengths.max():.4g} where 1 is due"
+        )
+
+
+def check_parity(expected: Outputs, actual: Outputs, tolerance: Tolerance, what: str) -> None:
+    """Refuse answers that differ from the expected ones.
+
+    Raises:
+        ModelParityError: the shapes differ, a number is not finite, or a difference passes the tolerance.
+    """
+    count, dim = expected.embeddings.shape
+    check_outputs(actual, count=count, dim=dim, classes=expected.logits.shape[1], what=what)
+    scale = max(1.0, float(np.abs(expected.logits).max(initial=0.0)))
+    off = float(np.abs(actual.embeddings - expected.embeddings).max(initial=0.0))
+    off_logit = float(np.abs(actual.logits - expected.logits).max(initial=0.0)) / scale
+    if not (off <= tolerance.embedding and off_logit <= tolerance.logit):
+        raise _parity_error(
+            f"{what} differs by {off:.2g} in its embeddings (allowed {tolerance.embedding:g}) "
+            f"and by {off_logit:.2g} of the largest logit (allowed {tolerance.logit:g})"
+        )
+
+
+def _parity_error(fact: str) -> ModelParityError:
+    return ModelParityError(
+        f"{fact}. The model is not used and the one that serves goes on serving; train or export it again."
+    )

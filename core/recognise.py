@@ -1,0 +1,207 @@
+"""The pipeline: photos in, one outcome each out, in the same order. Reading and decoding run ahead of the network.
+
+Stores nothing and retries nothing.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core.errors import ModelError
+from core.faces.match import Match, decide
+from core.prefetch import Prefetcher
+from core.reading import FaceCrop, LoadedPhoto, PhotoLoader, Reader, face_finder
+from core.records import (
+    ErrorRecord,
+    FaceOutcome,
+    FaceResult,
+    FacesMode,
+    ItemOutcome,
+    PhotoResult,
+    PhotoTask,
+    RankedPerson,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from core.images.decode import DecodeLimits
+    from core.models.engine import Engine
+
+_BATCHES_AHEAD = 2
+_PROGRESS_EVERY_S = 1.0
+
+
+class Recogniser:
+    """Recognises photos with one model at a time. Keeps its reading threads between calls; one call at a time.
+
+    Args:
+        reader: gives the photos' bytes.
+        engine: the model.
+        limits: what may be decoded, and how long reading and decoding one photo may take.
+        read_threads: photos read and decoded at once, >= 1.
+    """
+
+    def __init__(self, reader: Reader, engine: "Engine", limits: "DecodeLimits", *, read_threads: int) -> None:
+        self._reader = reader
+        self._limits = limits
+        ahead = _BATCHES_AHEAD * engine.batch_size
+        self._prefetcher = Prefetcher(threads=read_threads, ahead=ahead, timeout_s=limits.timeout_s)
+        self.use_engine(engine)
+
+    @property
+    def stuck_threads(self) -> int:
+        """Reading threads that hang in a photo and were given up: a reason to start the process anew when they grow."""
+        return self._prefetcher.stuck_threads
+
+    def use_engine(self, engine: "Engine") -> None:
+        """Recognise with another model from the next call on."""
+        self._engine = engine
+        size = engine.manifest.input_size_px
+        self._batch = np.empty((engine.batch_size, size, size, 3), np.uint8)
+
+    def recognise(
+        self,
+        tasks: Sequence[PhotoTask],
+        on_progress: Callable[[int], None] | None = None,
+        *,
+        faces: FacesMode = FacesMode.CROP,
+    ) -> list[PhotoResult]:
+        """Look at photos.
+
+        Args:
+            tasks: the photos.
+            on_progress: called on this thread with the number of photos that have their outcome, after every batch
+                and about every second while photos are slow to come. What it raises ends the call.
+            faces: whether each photo is one face, or faces are to be found in it.
+
+        Returns:
+            One outcome a task, in the same order. A photo that cannot be used has an error and harms no other.
+
+        Raises:
+            InputError: the model does not serve this mode.
+            RuntimeError: the device failed; no photo is to blame.
+        """
+        loader = PhotoLoader(
+            reader=self._reader,
+            limits=self._limits,
+            find_faces=face_finder(faces),
+            size_px=self._engine.manifest.input_size_px,
+        )
+        results: list[PhotoResult] = []
+        progress = _Progress(results, on_progress)
+        with closing(self._prefetcher.map(loader.load, loader.too_slow, tasks, progress.tick)) as photos:
+            for group in _groups(photos, self._engine.batch_size, progress.tick):
+                results.extend(self._settle(group))
+                progress.report()
+        return results
+
+    def close(self) -> None:
+        """Let the reading threads end."""
+        self._prefetcher.close()
+
+    def _settle(self, photos: list[LoadedPhoto]) -> list[PhotoResult]:
+        """Give every photo of a group its outcome."""
+        matches = iter(self._match([crop for photo in photos for crop in photo.crops]))
+        people = [person.person_id for person in self._engine.manifest.classes]
+        return [_result(photo, [next(matches) for _ in photo.crops], people) for photo in photos]
+
+    def _match(self, crops: list[FaceCrop]) -> list[Match]:
+        """Run the network over crops, batch by batch, and decide."""
+        matches: list[Match] = []
+        for start in range(0, len(crops), len(self._batch)):
+            part = crops[start : start + len(self._batch)]
+            for row, crop in enumerate(part):
+                self._batch[row] = crop.pixels
+            channels_first: NDArray[np.uint8] = self._batch[: len(part)].transpose(0, 3, 1, 2)
+            embeddings, logits = self._engine.run(channels_first)
+            matches.extend(decide(embeddings, logits, self._engine.gallery, self._engine.manifest.rule))
+        return matches
+
+
+class _Progress:
+    """Tells the caller how many photos are settled: when asked to, or when it has heard nothing for a while."""
+
+    def __init__(self, results: list[PhotoResult], on_progress: Callable[[int], None] | None) -> None:
+        self._results = results
+        self._on_progress = on_progress
+        self._last_s = time.monotonic()
+
+    def report(self) -> None:
+        """Tell it now."""
+        self._last_s = time.monotonic()
+        if self._on_progress is not None:
+            self._on_progress(len(self._results))
+
+    def tick(self) -> None:
+        """Tell it if that is due."""
+        if time.monotonic() - self._last_s >= _PROGRESS_EVERY_S:
+            self.report()
+
+
+def _groups(
+    photos: Iterable[LoadedPhoto], batch_size: int, on_photo: Callable[[], None]
+) -> Iterator[list[LoadedPhoto]]:
+    """Gather photos until their faces fill a batch."""
+    group: list[LoadedPhoto] = []
+    count = 0
+    for photo in photos:
+        group.append(photo)
+        count += len(photo.crops)
+        on_photo()
+        if count >= batch_size:
+            yield group
+            group, count = [], 0
+    if group:
+        yield group
+
+
+def _result(photo: LoadedPhoto, matches: list[Match], people: list[int]) -> PhotoResult:
+    """Turn what became of a photo into its outcome."""
+    error = photo.error or _no_answer(matches)
+    faces = (
+        () if error else tuple(_face(i, *pair, people) for i, pair in enumerate(zip(photo.crops, matches, strict=True)))
+    )
+    outcome = ItemOutcome.ERROR if error else ItemOutcome.FACES if faces else ItemOutcome.NO_FACE
+    return PhotoResult(
+        ordinal=photo.task.ordinal,
+        uri=photo.task.uri,
+        outcome=outcome,
+        sha256=photo.sha256,
+        width_px=photo.width_px,
+        height_px=photo.height_px,
+        faces=faces,
+        error=error,
+    )
+
+
+def _no_answer(matches: list[Match]) -> ErrorRecord | None:
+    """Return an error when the network's answer to a face was no finite number: that is not `unknown`."""
+    if all(match.candidate is not None for match in matches):
+        return None
+    return ErrorRecord(
+        code=ModelError.code,
+        message="The model gave no usable answer for this photo. The other photos are not affected. "
+        "Retry it under another model version, and train the model again.",
+    )
+
+
+def _face(index: int, crop: FaceCrop, match: Match, people: list[int]) -> FaceResult:
+    """Turn a match into a face's outcome, with class indices turned into people."""
+    candidate = None if match.candidate is None else people[match.candidate]
+    return FaceResult(
+        index=index,
+        box_xyxy_px=crop.box_xyxy_px,
+        landmarks_px=crop.landmarks_px,
+        quality=None,
+        quality_reasons=(),
+        outcome=match.outcome,
+        person_id=candidate if match.outcome is FaceOutcome.IDENTIFIED else None,
+        candidate_id=candidate,
+        similarity=match.similarity,
+        confidence=match.confidence,
+        top_k=tuple(RankedPerson(person_id=people[index], similarity=similarity) for index, similarity in match.top),
+    )

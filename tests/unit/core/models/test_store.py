@@ -1,0 +1,129 @@
+"""The store shows whole artifacts or none, whatever happens to the one who writes them."""
+
+import hashlib
+import os
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from core.errors import ArtifactCorruptError, ArtifactMissingError, ArtifactStoreError
+from core.models.store import ModelStore
+from tests.factories import put_bytes
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ModelStore:
+    return ModelStore(tmp_path / "artifacts")
+
+
+def test_an_artifact_is_found_under_the_sha256_of_its_bytes(store: ModelStore) -> None:
+    sha256 = put_bytes(store, b"model")
+    assert sha256 == hashlib.sha256(b"model").hexdigest()
+    assert store.path(sha256).read_bytes() == b"model"
+    assert store.list_artifacts() == [sha256]
+    store.verify(sha256)
+
+
+def test_storing_the_same_bytes_twice_gives_one_artifact(store: ModelStore) -> None:
+    assert put_bytes(store, b"model") == put_bytes(store, b"model")
+    assert len(list(store.root.iterdir())) == 1
+
+
+def test_the_staged_file_stays_with_its_owner(store: ModelStore, tmp_path: Path) -> None:
+    staged = tmp_path / "staged"
+    staged.write_bytes(b"model")
+    store.put(staged)
+    assert staged.read_bytes() == b"model"
+
+
+def test_an_artifact_cannot_be_written_to(store: ModelStore) -> None:
+    assert store.path(put_bytes(store, b"model")).stat().st_mode & 0o222 == 0
+
+
+def test_storing_again_heals_an_artifact_that_changed_on_disk(store: ModelStore) -> None:
+    sha256 = put_bytes(store, b"model")
+    _overwrite(store.path(sha256), b"mode1")
+    with pytest.raises(ArtifactCorruptError, match=sha256):
+        store.verify(sha256)
+    put_bytes(store, b"model")
+    store.verify(sha256)
+
+
+@pytest.mark.parametrize("sha256", ["0" * 64, "../../etc/passwd", "", "A" * 64, "0" * 63 + "\n"])
+def test_what_is_not_in_the_store_is_missing(store: ModelStore, sha256: str) -> None:
+    put_bytes(store, b"model")
+    with pytest.raises(ArtifactMissingError):
+        store.path(sha256)
+    with pytest.raises(ArtifactMissingError):
+        store.verify(sha256)
+
+
+def test_an_empty_store_lists_nothing(store: ModelStore) -> None:
+    assert store.list_artifacts() == []
+
+
+def test_what_a_killed_writer_left_is_invisible(store: ModelStore) -> None:
+    sha256 = put_bytes(store, b"model")
+    (store.root / ".0123456789abcdef.partial").write_bytes(b"mod")
+    (store.root / "notes.pt").write_bytes(b"no sha256")
+    assert store.list_artifacts() == [sha256]
+
+
+def test_a_full_disk_leaves_nothing_behind_and_says_what_to_do(store: ModelStore, tmp_path: Path) -> None:
+    staged = tmp_path / "staged"
+    staged.write_bytes(bytes(100_000))
+    with _largest_file(10_000), pytest.raises(ArtifactStoreError, match="Free disk space"):
+        store.put(staged)
+    assert list(store.root.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_a_clean_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"in the way")
+    with pytest.raises(ArtifactStoreError, match="No model was changed"):
+        put_bytes(ModelStore(tmp_path / "file" / "artifacts"), b"model")
+
+
+def test_a_staged_file_that_is_not_there_is_a_clean_error(store: ModelStore, tmp_path: Path) -> None:
+    with pytest.raises(ArtifactStoreError):
+        store.put(tmp_path / "nothing")
+    assert store.list_artifacts() == []
+
+
+def test_only_old_artifacts_that_nothing_refers_to_are_removed(store: ModelStore) -> None:
+    kept, orphan, fresh = (put_bytes(store, name) for name in (b"kept", b"orphan", b"fresh"))
+    partial = store.root / ".0123456789abcdef.partial"
+    partial.write_bytes(b"mod")
+    for path in (store.path(kept), store.path(orphan), partial):
+        os.utime(path, (0, 0))
+    assert store.remove_unreferenced({kept}, older_than_s=3600) == [orphan]
+    assert store.list_artifacts() == sorted([kept, fresh])
+    assert not partial.exists()
+
+
+def test_storing_an_old_orphan_again_makes_it_young(store: ModelStore) -> None:
+    sha256 = put_bytes(store, b"model")
+    os.utime(store.path(sha256), (0, 0))
+    put_bytes(store, b"model")
+    assert store.remove_unreferenced(set(), older_than_s=3600) == []
+
+
+def _overwrite(path: Path, data: bytes) -> None:
+    path.chmod(0o644)
+    path.write_bytes(data)
+
+
+@contextmanager
+def _largest_file(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond `size` bytes, as a full disk would."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
