@@ -3,6 +3,7 @@
 What SQLite needs to be safe with several writers stands here; no query does.
 """
 
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
 from core.errors import DatabaseSchemaError, DatabaseUnreachableError, SettingError
@@ -116,12 +117,15 @@ class Database:
                     f"The database {self.shown_url} has no facefleet tables, or old ones. Nothing was changed. "
                     f"Make them with `facefleet db upgrade`."
                 ) from error
-            if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
+            lost = isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
+            if lost or _is_no_sqlite(error):
                 raise self._unreachable(error) from error
             raise
+        except self.engine.dialect.loaded_dbapi.OperationalError as error:  # out of the driver's own COPY
+            raise self._unreachable(error) from error
 
-    def _unreachable(self, error: DBAPIError) -> DatabaseUnreachableError:
-        reason = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
+    def _unreachable(self, error: Exception) -> DatabaseUnreachableError:
+        reason = str(error.orig if isinstance(error, DBAPIError) else error).strip().partition("\n")[0]
         return DatabaseUnreachableError(
             f"The database {self.shown_url} did not answer ({reason}). What was not committed is not stored; "
             f"nothing else is lost. Check FACEFLEET_DATABASE_URL and that the database runs: `facefleet doctor`."
@@ -136,26 +140,38 @@ def _is_missing_table(error: DBAPIError) -> bool:
     return isinstance(error, ProgrammingError) and getattr(error.orig, "sqlstate", None) in {"42P01", "42703"}
 
 
+def _is_no_sqlite(error: DBAPIError) -> bool:
+    """Whether the file is not, or no longer, an SQLite database."""
+    return type(error) is DatabaseError and isinstance(error.orig, sqlite3.DatabaseError)
+
+
 def _make_engine(url: str) -> Engine:
     """Make the engine for a URL, with each database's own safety settings."""
     try:
-        backend = make_url(url).get_backend_name()
+        driver = make_url(url).drivername
     except ArgumentError as error:
         raise SettingError(f"FACEFLEET_DATABASE_URL is not a database URL: {error}. Unset it to use SQLite.") from None
-    if backend == "postgresql":
+    if driver in {"postgresql", "postgresql+psycopg"}:
         return create_engine(
             url,
             pool_pre_ping=True,
             pool_size=5,
-            # Keepalives find a peer that vanished; the connect timeout bounds a start against a dead host.
-            connect_args={"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3},
+            # The connect timeout bounds a start against a dead host; keepalives find a peer that vanished while we
+            # wait for it, and the user timeout one that vanished while we speak.
+            connect_args={
+                "connect_timeout": 5,
+                "keepalives_idle": 10,
+                "keepalives_interval": 5,
+                "keepalives_count": 3,
+                "tcp_user_timeout": 25_000,
+            },
         )
-    if backend == "sqlite":
+    if driver in {"sqlite", "sqlite+pysqlite"}:
         engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_S})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    raise SettingError(f"FACEFLEET_DATABASE_URL names {backend!r}; facefleet speaks sqlite and postgresql+psycopg.")
+    raise SettingError(f"FACEFLEET_DATABASE_URL names {driver!r}; facefleet speaks sqlite and postgresql+psycopg.")
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -45,6 +45,9 @@ def create_job(session: Session, new: NewJob, now: datetime) -> Job:
 def find_repeated(session: Session, new: NewJob) -> Job | None:
     """Return the job that was submitted before under the same idempotency key, if any.
 
+    Of two submissions in the same moment both may find none. Then `create_job` raises IntegrityError for the later
+    one, which looks again.
+
     Raises:
         IdempotencyConflictError: the key was used for other sources or options.
     """
@@ -74,7 +77,11 @@ def add_page(
 
     Returns:
         The ids of the new chunks in order of their items.
+
+    Raises:
+        UnknownIdError: the job was removed meanwhile, or is open already.
     """
+    _touch(session, job_id, now)
     _insert_items(session, job_id, first_ordinal, uris)
     chunks = [
         {
@@ -87,8 +94,22 @@ def add_page(
         for start in range(0, len(uris), chunk_size)
     ]
     ids = session.scalars(insert(Chunk).returning(Chunk.id, sort_by_parameter_order=True), chunks).all()
-    session.execute(update(Job).where(Job.id == job_id).values(touched_at=now))
     return list(ids)
+
+
+def _touch(session: Session, job_id: int, now: datetime, **values: Any) -> None:
+    """Change a job that is being submitted; no sweeper takes it for broken off before this transaction ends."""
+    touched = session.execute(
+        update(Job)
+        .where(Job.id == job_id, Job.state == JobState.SUBMITTING)
+        .values(touched_at=now, **values)
+        .execution_options(synchronize_session=False)
+    )
+    if touched.rowcount != 1:  # type: ignore[attr-defined]
+        raise UnknownIdError(
+            "The submission stood still for so long that it was taken for broken off and removed. "
+            "Nothing of it will run. Submit again."
+        )
 
 
 def _insert_items(session: Session, job_id: int, first_ordinal: int, uris: Sequence[str]) -> None:
@@ -105,25 +126,35 @@ def _insert_items(session: Session, job_id: int, first_ordinal: int, uris: Seque
 
 
 def open_job(session: Session, job_id: int, total: int, skipped: SkipLog, now: datetime) -> None:
-    """Let the workers at a job whose items are all inserted."""
-    session.execute(
-        update(Job)
-        .where(Job.id == job_id)
-        .values(
-            state=JobState.RUNNING,
-            total=total,
-            skipped=[asdict(entry) for entry in skipped.first],
-            skipped_count=skipped.count,
-            touched_at=now,
-            started_at=now,
-        )
+    """Let the workers at a job whose items are all inserted.
+
+    Raises:
+        UnknownIdError: the job was removed meanwhile, or is open already.
+    """
+    _touch(
+        session,
+        job_id,
+        now,
+        state=JobState.RUNNING,
+        total=total,
+        skipped=[asdict(entry) for entry in skipped.first],
+        skipped_count=skipped.count,
+        started_at=now,
     )
 
 
-def discard_submission(session: Session, job_id: int) -> None:
-    """Remove a job whose submission broke off, with all that was inserted of it. Does nothing to a job that is open."""
-    job = session.get(Job, job_id, with_for_update=True)
+def discard_submission(session: Session, job_id: int, untouched_since: datetime | None = None) -> None:
+    """Remove a job whose submission broke off, with all that was inserted of it. Does nothing to a job that is open.
+
+    Args:
+        session: a write session.
+        job_id: the job.
+        untouched_since: leave it alone when its producer inserted something at this time or later.
+    """
+    job = session.get(Job, job_id, with_for_update=True, populate_existing=True)
     if job is None or job.state != JobState.SUBMITTING:
+        return
+    if untouched_since is not None and job.touched_at >= untouched_since:
         return
     session.execute(delete(Chunk).where(Chunk.job_id == job_id))
     session.execute(delete(Item).where(Item.job_id == job_id))

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from db.tables import Worker
+from db.upsert import upsert
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +39,7 @@ def report_node(session: Session, report: NodeReport, now: datetime, *, advanced
     values = {**report.__dict__, "seen_at": now, "stopped_at": None}
     if advanced:
         values["advanced_at"] = now
-    dialect = postgresql if session.connection().dialect.name == "postgresql" else sqlite
-    upsert = dialect.insert(Worker).values(values)
-    session.execute(upsert.on_conflict_do_update(index_elements=["name"], set_=values))
+    upsert(session, Worker, ("name",), values)
 
 
 def report_stop(session: Session, name: str, now: datetime) -> None:

@@ -8,14 +8,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Row, Select, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Row, Select, func, select
+from sqlalchemy.orm import Session, aliased
 
 from core.errors import PersonConflictError, PersonNameError, UnknownIdError
 from core.records import Example, PersonClass, Split, Verdict
 from db.tables import Label, Person, Photo
+from db.upsert import insert_if_absent
 
 MAX_NAME_LENGTH = 200
+# Zero-width joiner and non-joiner: invisible, and part of correct spelling in Persian and in Indic scripts.
+_JOINERS = "\u200c\u200d"
+_newer = aliased(Label)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,15 +51,15 @@ def clean_name(name: str) -> str:
     Raises:
         PersonNameError: it is empty, too long, or holds a slash or an invisible character.
     """
-    cleaned = " ".join(unicodedata.normalize("NFC", name).split(" ")).strip()
+    cleaned = " ".join(part for part in unicodedata.normalize("NFC", name).split(" ") if part)
     shown = repr(name if len(name) <= 60 else name[:57] + "...")
-    if not cleaned:
+    if not name_key(cleaned):
         raise PersonNameError(f"The name {shown} is empty. Nobody was added; give the person a name.")
-    if len(cleaned) > MAX_NAME_LENGTH:
+    if max(len(cleaned), len(name_key(cleaned))) > MAX_NAME_LENGTH:
         raise PersonNameError(
             f"The name {shown} is longer than {MAX_NAME_LENGTH} characters. Nobody was added; shorten it."
         )
-    bad = sorted({char for char in cleaned if char in "/\\" or unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"}})
+    bad = sorted({char for char in cleaned if char in "/\\" or _is_invisible(char)})
     if bad:
         raise PersonNameError(
             f"The name {shown} holds {', '.join(repr(char) for char in bad)}, which a name cannot hold. "
@@ -65,11 +69,10 @@ def clean_name(name: str) -> str:
 
 
 def name_key(name: str) -> str:
-    """Return the part of a name that tells people apart: without case, accents and width."""
+    """Return the part of a name that tells people apart: without case, accents, width and joiners."""
     decomposed = unicodedata.normalize("NFKD", name.casefold())
-    return unicodedata.normalize(
-        "NFKC", "".join(char for char in decomposed if not unicodedata.combining(char))
-    ).strip()
+    kept = (char for char in decomposed if not unicodedata.combining(char) and char not in _JOINERS)
+    return " ".join(unicodedata.normalize("NFKC", "".join(kept)).split())
 
 
 def get_or_add_person(session: Session, name: str, now: datetime) -> Person:
@@ -81,12 +84,9 @@ def get_or_add_person(session: Session, name: str, now: datetime) -> Person:
     """
     name = clean_name(name)
     key = name_key(name)
-    person = session.scalar(select(Person).where(Person.name_key == key))
-    if person is None:
-        person = Person(name=name, name_key=key, created_at=now)
-        session.add(person)
-        session.flush()
-    elif person.name != name:
+    insert_if_absent(session, Person, {"name": name, "name_key": key, "created_at": now})
+    person = session.scalars(select(Person).where(Person.name_key == key)).one()
+    if person.name != name:
         raise PersonConflictError(
             f"{name!r} differs from the known person {person.name!r} only in case or accents. Nothing of {name!r} was "
             f"imported. If they are one person, use the name {person.name!r}; if not, make the names tell them apart."
@@ -113,14 +113,11 @@ def label_photo(
 
     The same bytes are the same photo wherever they lie: the URI seen last is kept, and the newest label holds.
     """
-    photo = session.scalar(select(Photo).where(Photo.sha256 == sha256))
-    if photo is None:
-        photo = Photo(sha256=sha256, uri=uri, split=split, created_at=now)
-        session.add(photo)
-        session.flush()
+    insert_if_absent(session, Photo, {"sha256": sha256, "uri": uri, "split": split, "created_at": now})
+    photo = session.scalars(select(Photo).where(Photo.sha256 == sha256)).one()
     known = photo.uri == uri and photo.split == split
     photo.uri, photo.split = uri, split
-    holding = session.scalar(_holding_labels().where(Label.photo_id == photo.id))
+    holding = session.scalar(select(Label).where(Label.photo_id == photo.id, _holds()))
     if holding is not None and holding.person_id == person.id and holding.verdict == Verdict.IS:
         return not known
     session.add(Label(photo_id=photo.id, person_id=person.id, verdict=Verdict.IS, author=author, created_at=now))
@@ -184,21 +181,25 @@ def person_names(session: Session, person_ids: set[int]) -> dict[int, str]:
     return {row.id: row.name for row in rows}
 
 
-def _holding_labels() -> Select[Label]:
-    """The newest label of each photo."""
-    newest = select(func.max(Label.id)).group_by(Label.photo_id)
-    return select(Label).where(Label.id.in_(newest))
+def _holds() -> ColumnElement[bool]:
+    """Whether a label is the newest of its photo. Correlated, so that a look at one photo reads one photo's labels."""
+    newest = select(func.max(_newer.id)).where(_newer.photo_id == Label.photo_id).scalar_subquery()
+    return Label.id == newest
 
 
 def _labelled() -> Select[int, str, str, str, int, str]:
     """Photos whose newest label says that they show somebody."""
-    holding = _holding_labels().subquery()
     return (
         select(Photo.id, Photo.sha256, Photo.uri, Photo.split, Person.id.label("person_id"), Person.name)
-        .join(holding, holding.c.photo_id == Photo.id)
-        .join(Person, Person.id == holding.c.person_id)
-        .where(holding.c.verdict == Verdict.IS)
+        .join(Label, Label.photo_id == Photo.id)
+        .join(Person, Person.id == Label.person_id)
+        .where(_holds(), Label.verdict == Verdict.IS)
     )
+
+
+def _is_invisible(char: str) -> bool:
+    """Whether a character cannot be seen, or not be told from another: controls, surrogates, direction marks."""
+    return char not in _JOINERS and unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 def _as_labelled(row: Row[int, str, str, str, int, str]) -> LabelledPhoto:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import case, or_, select, update
 from sqlalchemy.orm import Session
 
 from core.errors import ActivationConflictError, NoActiveModelError, UnknownIdError
@@ -17,6 +16,7 @@ from core.records import ModelState
 from db import audit
 from db.ids import model_version
 from db.tables import Activation, Model
+from db.upsert import insert_if_absent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,21 +46,18 @@ def register_model(
         parent_id: the model that served when it was trained.
         now: aware time.
     """
-    model = session.scalar(select(Model).where(Model.sha256 == sha256))
-    if model is None:
-        model = Model(
-            sha256=sha256,
-            state=ModelState.CANDIDATE,
-            backbone=manifest["backbone"],
-            recipe=manifest["recipe"],
-            manifest=manifest,
-            run_id=run_id,
-            parent_id=parent_id,
-            created_at=now,
-        )
-        session.add(model)
-        session.flush()
-    return model
+    values = {
+        "sha256": sha256,
+        "state": ModelState.CANDIDATE,
+        "backbone": manifest["backbone"],
+        "recipe": manifest["recipe"],
+        "manifest": manifest,
+        "run_id": run_id,
+        "parent_id": parent_id,
+        "created_at": now,
+    }
+    insert_if_absent(session, Model, values)
+    return session.scalars(select(Model).where(Model.sha256 == sha256)).one()
 
 
 def serving_model(session: Session) -> ServingModel | None:
@@ -98,21 +95,19 @@ def activate_model(session: Session, model: Model, *, who: str, why: str, now: d
     """
     before = serving_model(session)
     generation = before.generation + 1 if before else 1
-    session.add(Activation(generation=generation, model_id=model.id, who=who, why=why, at=now))
-    try:
-        session.flush()
-    except IntegrityError as error:
+    activation = {"generation": generation, "model_id": model.id, "who": who, "why": why, "at": now}
+    if not insert_if_absent(session, Activation, activation):
         raise ActivationConflictError(
             f"Another activation came first; {model_version(model.id)} was not activated. "
             f"Look at `facefleet model list` and try again."
-        ) from error
+        )
     session.execute(
         update(Model)
-        .where(Model.state == ModelState.ACTIVE, Model.id != model.id)
-        .values(state=ModelState.RETIRED)
+        .where(or_(Model.state == ModelState.ACTIVE, Model.id == model.id))
+        .values(state=case((Model.id == model.id, ModelState.ACTIVE), else_=ModelState.RETIRED))
         .execution_options(synchronize_session=False)
     )
-    model.state = ModelState.ACTIVE
+    session.refresh(model)
     audit.record(
         session,
         who=who,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, or_, select, tuple_
+from sqlalchemy import ColumnElement, Row, String, and_, bindparam, select, true, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from core.errors import InputError
@@ -43,22 +43,23 @@ def check_outcome(outcome: str) -> str:
     return outcome
 
 
-def iter_results(session: Session, wanted: ResultFilter, limit: int | None = None) -> Iterator[dict[str, Any]]:
-    """Yield result rows by job, item and face, a page of PAGE in memory at a time.
+def iter_results(
+    session: Session, wanted: ResultFilter, limit: int | None = None, page_size: int = PAGE
+) -> Iterator[dict[str, Any]]:
+    """Yield result rows by job, item and face, a page in memory at a time.
 
     Each row is a dict with the keys that docs/cli.md lists under `results`; its values are JSON.
     """
-    after: tuple[int, int, int] | None = None
+    after: Row[Any] | None = None
     left = limit
     while left is None or left > 0:
-        size = PAGE if left is None else min(PAGE, left)
-        rows = session.execute(_page(wanted, after, size)).all()
+        size = page_size if left is None else min(page_size, left)
+        rows = _page(session, wanted, after, size)
         for row in rows:
             yield _as_dict(row)
         if len(rows) < size:
             return
-        last = rows[-1]
-        after = (last.job_id, last.ordinal, last.face_index if last.face_index is not None else -1)
+        after = rows[-1]
         left = None if left is None else left - size
 
 
@@ -66,9 +67,26 @@ _person = aliased(Person)
 _candidate = aliased(Person)
 
 
-def _page(wanted: ResultFilter, after: tuple[int, int, int] | None, size: int) -> Any:
-    """The query of one page."""
-    query: Any = (
+def _page(session: Session, wanted: ResultFilter, after: Row[Any] | None, size: int) -> list[Row[Any]]:
+    """The first rows, or those after a row.
+
+    What follows a row is asked as two plain ranges: the other faces of its photo, and the next photos. Asked as one
+    condition with an OR, PostgreSQL 15 reads all that was passed already: 141 ms a page near the end of 200,000 rows.
+    """
+    if after is None:
+        return list(session.execute(_query(wanted).limit(size)))
+    rows: list[Row[Any]] = []
+    if after.face_index is not None:
+        here = and_(Item.job_id == after.job_id, Item.ordinal == after.ordinal, Face.face_index > after.face_index)
+        rows = list(session.execute(_query(wanted).where(here).limit(size)))
+    if len(rows) < size:
+        rows += session.execute(_query(wanted, after).limit(size - len(rows)))
+    return rows
+
+
+def _query(wanted: ResultFilter, past: Row[Any] | None = None) -> Any:
+    """All results, or those of the photos past a row's."""
+    return (
         select(
             Job.public_id,
             Item.job_id,
@@ -85,19 +103,24 @@ def _page(wanted: ResultFilter, after: tuple[int, int, int] | None, size: int) -
             _candidate.name.label("candidate"),
         )
         .join(Job, Job.id == Item.job_id)
-        .outerjoin(Face, and_(Face.job_id == Item.job_id, Face.ordinal == Item.ordinal))
+        .outerjoin(
+            Face, and_(Face.job_id == Item.job_id, Face.ordinal == Item.ordinal, _is_past(Face, wanted, past))
+        )  # the faces' own bound follows from the items'; PostgreSQL does not see that
         .outerjoin(_person, _person.id == Face.person_id)
         .outerjoin(_candidate, _candidate.id == Face.candidate_id)
-        .where(Item.outcome.is_not(None), *_conditions(wanted))
+        .where(Item.outcome.is_not(None), _is_past(Item, wanted, past), *_conditions(wanted))
         .order_by(Item.job_id, Item.ordinal, Face.face_index)
-        .limit(size)
     )
-    if after is None:
-        return query
-    job_id, ordinal, face_index = after
-    later = tuple_(Item.job_id, Item.ordinal) > tuple_(job_id, ordinal)
-    same = and_(Item.job_id == job_id, Item.ordinal == ordinal, Face.face_index > face_index)
-    return query.where(or_(later, same))
+
+
+def _is_past(table: type[Item] | type[Face], wanted: ResultFilter, row: Row[Any] | None) -> ColumnElement[bool]:
+    """Whether a photo comes after a row's, in words that bound an index."""
+    if row is None:
+        return true()
+    job_id, ordinal = int(row.job_id), int(row.ordinal)
+    if wanted.job_id is not None:
+        return table.ordinal > ordinal
+    return tuple_(table.job_id, table.ordinal) > tuple_(job_id, ordinal)
 
 
 def _conditions(wanted: ResultFilter) -> list[Any]:
@@ -108,7 +131,8 @@ def _conditions(wanted: ResultFilter) -> list[Any]:
     if wanted.person_id is not None:
         conditions.append(Face.person_id == wanted.person_id)
     if wanted.outcome in {ItemOutcome.NO_FACE, ItemOutcome.ERROR}:
-        conditions.append(Item.outcome == wanted.outcome)
+        # Spelled out in the SQL: SQLite uses a partial index only when it can read its condition.
+        conditions.append(Item.outcome == bindparam(None, wanted.outcome, String, literal_execute=True))
     elif wanted.outcome is not None:
         conditions.append(Face.outcome == wanted.outcome)
     if wanted.model_id is not None:

@@ -5,14 +5,14 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from core.errors import LeaseLostError, UnknownIdError
 from core.records import EpochProgress, RunState
 from db.ids import new_public_id
 from db.tables import Run, RunEpoch
+from db.upsert import upsert
 
 # A run that was claimed this often and never ended is given up: it kills its trainer.
 MAX_ATTEMPTS = 3
@@ -52,7 +52,7 @@ def claim_run(session: Session, run_id: int, worker: str, now: datetime, lease_s
             lease_token=token,
             lease_until=now + timedelta(seconds=lease_s),
             worker=worker,
-            started_at=now,
+            started_at=func.coalesce(Run.started_at, now),
         )
         .returning(Run.public_id, Run.recipe, Run.options, Run.attempts)
         .execution_options(synchronize_session=False)
@@ -100,11 +100,14 @@ def set_stage(session: Session, lease: RunLease, stage: str, dataset_digest: str
 
 
 def record_epoch(session: Session, lease: RunLease, progress: EpochProgress) -> None:
-    """Store one epoch's figures; an epoch repeated after a crash replaces its row."""
-    values = {"run_id": lease.run_id, **asdict(progress)}
-    dialect = postgresql if session.connection().dialect.name == "postgresql" else sqlite
-    upsert = dialect.insert(RunEpoch).values(values)
-    session.execute(upsert.on_conflict_do_update(index_elements=["run_id", "epoch"], set_=values))
+    """Store one epoch's figures; an epoch repeated after a crash replaces its row.
+
+    Raises:
+        LeaseLostError: another trainer owns the run.
+    """
+    if session.scalar(select(Run.id).where(*_held(lease)).with_for_update()) is None:
+        raise _lost(lease)
+    upsert(session, RunEpoch, ("run_id", "epoch"), {"run_id": lease.run_id, **asdict(progress)})
 
 
 def finish_run(
@@ -136,6 +139,16 @@ def release_run(session: Session, lease: RunLease) -> None:
     )
 
 
+def expire_lease(session: Session, lease: RunLease, now: datetime) -> None:
+    """Let a lease run out now: the attempt failed and counts. Without the lease nothing happens."""
+    session.execute(
+        update(Run)
+        .where(*_held(lease))
+        .values(lease_until=now - timedelta(seconds=1))
+        .execution_options(synchronize_session=False)
+    )
+
+
 def request_cancel(session: Session, public_id: str, now: datetime) -> Run:
     """Ask a run to stop; one that no trainer holds is cancelled at once.
 
@@ -143,6 +156,7 @@ def request_cancel(session: Session, public_id: str, now: datetime) -> Run:
         UnknownIdError: there is no such run.
     """
     run = get_run(session, public_id)
+    session.refresh(run, with_for_update=True)  # a trainer may be claiming or ending it in this moment
     if run.state == RunState.QUEUED:
         run.state, run.finished_at, run.reason = RunState.CANCELLED, now, "cancelled before it started"
     elif run.state == RunState.RUNNING:
@@ -151,9 +165,14 @@ def request_cancel(session: Session, public_id: str, now: datetime) -> Run:
 
 
 def reclaim_expired(session: Session, now: datetime) -> int:
-    """Queue runs again whose trainer vanished, or give them up; return how many were found."""
+    """Queue runs again whose trainer vanished, or give them up; return how many were found.
+
+    A run that its trainer gave back after somebody asked to cancel it is ended here too.
+    """
+    vanished = and_(Run.state == RunState.RUNNING, Run.lease_until < now)
+    given_back = and_(Run.state == RunState.QUEUED, Run.cancel_requested)
     expired = session.scalars(
-        select(Run).where(Run.state == RunState.RUNNING, Run.lease_until < now).with_for_update(skip_locked=True)
+        select(Run).where(or_(vanished, given_back)).order_by(Run.id).with_for_update(skip_locked=True)
     ).all()
     for run in expired:
         run.lease_token = run.lease_until = run.worker = run.rung_at = run.stage = None

@@ -23,6 +23,7 @@ def upgrade(database: Database) -> tuple[str | None, str]:
         The revisions before (None for an empty database) and after.
 
     Raises:
+        DatabaseSchemaError: the database was made by a newer facefleet.
         DatabaseUnreachableError: the database did not answer.
     """
     with database.write() as session:
@@ -30,6 +31,8 @@ def upgrade(database: Database) -> tuple[str | None, str]:
         if not database.is_sqlite:  # SQLite's write transaction is the lock already
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
         before = _revision(connection)
+        if before is not None and before not in _known_revisions():
+            raise _newer_schema(database, before)
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
@@ -47,15 +50,11 @@ def check(database: Database) -> None:
         found = _revision(session.connection())
     if found == head_revision():
         return
-    if found is None:
-        what = "has no facefleet tables"
-    elif found in {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}:
-        what = f"is at schema {found}, this version needs {head_revision()}"
-    else:
-        what = f"was made by a newer facefleet (schema {found})"
+    if found is not None and found not in _known_revisions():
+        raise _newer_schema(database, found)
+    what = "has no facefleet tables" if found is None else f"is at schema {found}, not {head_revision()}"
     raise DatabaseSchemaError(
-        f"The database {database.shown_url} {what}. Nothing was changed. "
-        f"Run `facefleet db upgrade`, or the version of facefleet that made it."
+        f"The database {database.shown_url} {what}. Nothing was changed. Run `facefleet db upgrade`."
     )
 
 
@@ -65,6 +64,17 @@ def head_revision() -> str:
     if head is None:
         raise RuntimeError(f"no migration found in {_MIGRATIONS}")
     return head
+
+
+def _known_revisions() -> set[str]:
+    return {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+
+
+def _newer_schema(database: Database, found: str) -> DatabaseSchemaError:
+    return DatabaseSchemaError(
+        f"The database {database.shown_url} was made by a newer facefleet (schema {found}; this one knows "
+        f"{head_revision()}). Nothing was changed. Use the newer version of facefleet."
+    )
 
 
 def _config() -> Config:

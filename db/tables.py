@@ -136,11 +136,17 @@ class Chunk(Base):
         Index("ix_chunks_job_id_first_ordinal", "job_id", "first_ordinal"),
         # The sweeper looks only at open chunks, which stay few while done ones grow without end.
         Index(
-            "ix_chunks_open",
-            "state",
+            "ix_chunks_queued",
+            "job_id",
+            "id",
+            sqlite_where=text("state = 'queued'"),
+            postgresql_where=text("state = 'queued'"),
+        ),
+        Index(
+            "ix_chunks_claimed",
             "lease_until",
-            sqlite_where=text("state IN ('queued', 'claimed')"),
-            postgresql_where=text("state IN ('queued', 'claimed')"),
+            sqlite_where=text("state = 'claimed'"),
+            postgresql_where=text("state = 'claimed'"),
         ),
         CheckConstraint("item_count > 0", name="item_count_positive"),
     )

@@ -1,19 +1,18 @@
-"""What every test may ask for. Services that tests need are real; where one is missing, the test skips on a laptop and fails when CI=true."""
+"""What every test may ask for. Services that tests need are real: tests/services.py starts them.
+
+Where something is missing, the test skips on a laptop and fails when CI=true.
+"""
 
 import os
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
+from tests.missing import missing
+
+pytest_plugins = ["tests.services"]
+
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def missing(what: str) -> NoReturn:
-    """Skip on a laptop, fail in CI."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{what} is missing and CI=true")
-    pytest.skip(f"{what} is missing")
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from core.errors import ServiceError
 from core.settings import Settings
 from db import health, jobs, registry
 from db.engine import Database
+from db.tables import Job
 from workers.doorbell import Doorbell
 
 _JOBS_SHOWN = 20
@@ -71,7 +72,7 @@ def read_status(database: Database, doorbell: Doorbell, settings: Settings, cloc
     return {"ok": not problems, "problems": problems, **status}
 
 
-def _job(job: jobs.Job) -> dict[str, Any]:
+def _job(job: Job) -> dict[str, Any]:
     done = job.items_faces + job.items_no_face + job.items_error
     return {
         "job": job.public_id,

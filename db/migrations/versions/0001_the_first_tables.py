@@ -120,12 +120,20 @@ def upgrade() -> None:
     )
     op.create_index("ix_chunks_job_id_first_ordinal", "chunks", ["job_id", "first_ordinal"], unique=False)
     op.create_index(
-        "ix_chunks_open",
+        "ix_chunks_queued",
         "chunks",
-        ["state", "lease_until"],
+        ["job_id", "id"],
         unique=False,
-        sqlite_where=sa.text("state IN ('queued', 'claimed')"),
-        postgresql_where=sa.text("state IN ('queued', 'claimed')"),
+        sqlite_where=sa.text("state = 'queued'"),
+        postgresql_where=sa.text("state = 'queued'"),
+    )
+    op.create_index(
+        "ix_chunks_claimed",
+        "chunks",
+        ["lease_until"],
+        unique=False,
+        sqlite_where=sa.text("state = 'claimed'"),
+        postgresql_where=sa.text("state = 'claimed'"),
     )
 
     op.create_table(

@@ -1,0 +1,144 @@
+"""People: names that cannot be confused, photos known by their bytes, the newest label holds."""
+
+import unicodedata
+
+import pytest
+
+from core.errors import PersonConflictError, UnknownIdError
+from core.records import Example, PersonClass, Split, Verdict
+from db import people
+from db.engine import Database
+from db.tables import Label
+from tests import ledger
+from tests.ledger import NOW
+
+
+def label(database: Database, name: str, photo: str, split: Split = Split.TRAIN, uri: str | None = None) -> bool:
+    with database.write() as session:
+        person = people.get_or_add_person(session, name, NOW)
+        return people.label_photo(
+            session,
+            person=person,
+            sha256=photo * 64,
+            uri=uri or f"file:///people/{photo}.jpg",
+            split=split,
+            author="ada",
+            now=NOW,
+        )
+
+
+def test_a_person_is_added_once(database: Database) -> None:
+    assert ledger.add_people(database, "Ada", "Ada") == ledger.add_people(database, "Ada") * 2
+
+
+def test_a_name_decomposed_is_the_same_name(database: Database) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "Zoë Müller") for form in ("NFC", "NFD"))
+    assert composed != decomposed
+    assert ledger.add_people(database, composed) == ledger.add_people(database, decomposed)
+    with database.read() as session:
+        assert [person.name for person in people.list_people(session)] == [composed]
+
+
+@pytest.mark.parametrize(
+    "other", ["ada lovelace", "Ada Lovelacé", "ADA LOVELACE", "Ａda Lovelace", "Ada\u00a0Lovelace"]
+)
+def test_a_name_that_differs_only_in_looks_is_refused(database: Database, other: str) -> None:
+    ledger.add_people(database, "Ada Lovelace")
+    with pytest.raises(PersonConflictError, match="'Ada Lovelace'"):
+        ledger.add_people(database, other)
+    with database.read() as session:
+        assert len(people.list_people(session)) == 1
+
+
+def test_four_imports_at_once_add_a_person_once(database: Database) -> None:
+    outcomes = ledger.race([lambda: label(database, "Ada", "a")] * 4)
+    assert sorted(str(outcome) for outcome in outcomes) == ["False", "False", "False", "True"]
+    with database.read() as session:
+        (ada,) = people.list_people(session)
+    assert ada.train_photos == 1
+
+
+def test_a_person_is_found_whatever_the_case_and_accents(database: Database) -> None:
+    (person_id,) = ledger.add_people(database, "Zoë Müller")
+    with database.read() as session:
+        assert people.find_person(session, " zoe  MULLER").id == person_id
+        with pytest.raises(UnknownIdError, match="people list"):
+            people.find_person(session, "Zoe")
+
+
+def test_the_newest_label_of_a_photo_holds(database: Database) -> None:
+    label(database, "Ada", "a")
+    label(database, "Bob", "a")
+    with database.read() as session:
+        found = people.find_label(session, "a" * 64)
+        counts = {person.name: person.train_photos for person in people.list_people(session)}
+    assert found is not None
+    assert found.person == "Bob"
+    assert counts == {"Ada": 0, "Bob": 1}
+    label(database, "Ada", "a")
+    with database.read() as session:
+        assert [photo.person for photo in people.labelled_photos(session)] == ["Ada"]
+
+
+def test_a_photo_that_shows_nobody_is_in_no_set(database: Database) -> None:
+    label(database, "Ada", "a")
+    with database.write() as session:
+        found = people.find_label(session, "a" * 64)
+        assert found is not None
+        session.add(
+            Label(photo_id=found.photo_id, person_id=None, verdict=Verdict.IGNORE, author="ada", created_at=NOW)
+        )
+    with database.read() as session:
+        assert people.find_label(session, "a" * 64) is None
+        assert people.training_set(session) == ([], [], [])
+
+
+def test_a_label_said_twice_is_known(database: Database) -> None:
+    assert label(database, "Ada", "a") is True
+    assert label(database, "Ada", "a") is False
+    assert label(database, "Ada", "a", split=Split.TEST) is True
+    assert label(database, "Ada", "a", split=Split.TEST, uri="file:///moved/a.jpg") is True
+    with database.read() as session:
+        (photo,) = people.labelled_photos(session)
+    assert (photo.uri, photo.split) == ("file:///moved/a.jpg", Split.TEST)
+
+
+def test_a_photo_nobody_spoke_of_has_no_label(database: Database) -> None:
+    with database.read() as session:
+        assert people.find_label(session, "f" * 64) is None
+
+
+def test_the_training_set_is_in_order_and_knows_its_strangers(database: Database) -> None:
+    """Carl has only a test photo: to the model he is a stranger. Dora has no photo at all."""
+    ada, bob, _carl, _dora = ledger.add_people(database, "Ada", "Bob", "Carl", "Dora")
+    label(database, "Bob", "1")
+    label(database, "Ada", "2")
+    label(database, "Carl", "3", Split.TEST)
+    label(database, "Ada", "4", Split.TEST)
+    label(database, "Ada", "5")
+    with database.read() as session:
+        classes, train, test = people.training_set(session)
+
+    def example(photo: str, class_index: int) -> Example:
+        return Example(uri=f"file:///people/{photo}.jpg", class_index=class_index, sha256=photo * 64)
+
+    assert classes == [PersonClass(person_id=ada, name="Ada"), PersonClass(person_id=bob, name="Bob")]
+    assert train == [example("2", 0), example("5", 0), example("1", 1)]
+    assert test == [example("4", 0), example("3", -1)]
+
+
+def test_people_are_listed_by_name_with_their_photos(database: Database) -> None:
+    label(database, "bob", "1")
+    label(database, "Ada", "2")
+    label(database, "Ada", "3", Split.TEST)
+    ledger.add_people(database, "Élise")
+    with database.read() as session:
+        listed = [(person.name, person.train_photos, person.test_photos) for person in people.list_people(session)]
+    assert listed == [("Ada", 1, 1), ("bob", 1, 0), ("Élise", 0, 0)]
+
+
+def test_names_are_looked_up_by_id(database: Database) -> None:
+    ada, bob = ledger.add_people(database, "Ada", "Bob")
+    with database.read() as session:
+        assert people.person_names(session, {ada, bob, 999}) == {ada: "Ada", bob: "Bob"}
+        assert people.person_names(session, set()) == {}
