@@ -160,7 +160,7 @@ def find_to_ring(session: Session, rung_before: datetime, limit: int) -> list[in
             select(Chunk.id)
             .join(Job, Job.id == Chunk.job_id)
             .where(
-                _is(ChunkState.QUEUED),
+                in_state(ChunkState.QUEUED),
                 Job.state == JobState.RUNNING,
                 or_(Chunk.rung_at.is_(None), Chunk.rung_at < rung_before),
             )
@@ -301,10 +301,10 @@ def _face_values(job_id: int, ordinal: int, face: FaceResult, model_id: int) -> 
 
 
 def _lease_ran_out(now: datetime) -> ColumnElement[bool]:
-    return and_(_is(ChunkState.CLAIMED), Chunk.lease_until < now)
+    return and_(in_state(ChunkState.CLAIMED), Chunk.lease_until < now)
 
 
-def _is(state: ChunkState) -> ColumnElement[bool]:
+def in_state(state: ChunkState) -> ColumnElement[bool]:
     """A chunk's state, spelled out in the SQL: SQLite uses a partial index only when it can read its condition."""
     return Chunk.state == bindparam(None, state, String, literal_execute=True)
 

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from core.records import ChunkState, JobState
 from db import nodes, registry
+from db.chunks import in_state
 from db.tables import Chunk, Job, Worker
 
 # Work that waits while nothing was finished for this many leases is stuck: one lease may be a killed worker's.
@@ -60,10 +61,14 @@ def read_health(session: Session, now: datetime, lease_s: float) -> Health:
 
 def _open_work(session: Session) -> tuple[int, datetime | None]:
     """Return how many chunks of running jobs are not done, and when the oldest of those jobs started."""
-    row = session.execute(
-        select(func.count(), func.min(Job.started_at))
-        .select_from(Chunk)
-        .join(Job)
-        .where(Chunk.state.in_([ChunkState.QUEUED, ChunkState.CLAIMED]), Job.state == JobState.RUNNING)
-    ).one()
-    return row[0], row[1]
+    count, start = 0, None
+    for state in (ChunkState.QUEUED, ChunkState.CLAIMED):  # one at a time: each has an index of its own
+        found, oldest = session.execute(
+            select(func.count(), func.min(Job.started_at))
+            .select_from(Chunk)
+            .join(Job)
+            .where(in_state(state), Job.state == JobState.RUNNING)
+        ).one()
+        count += found
+        start = min(filter(None, (start, oldest)), default=None)
+    return count, start

@@ -1,0 +1,64 @@
+"""`facefleet bench`: the pipeline in a bare loop against the same pipeline through the queue, paired in one run."""
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from core.settings import Settings
+from scripts.common import Invocation, command
+from scripts.output import add_row, make_console, make_table, print_fields, say, show_share, write_json
+from scripts.progress import show_progress
+
+
+@command("bench", example="facefleet bench\nfacefleet bench --photos faces/ --count 5000 --rounds 5 --json")
+@click.option("--photos", metavar="DIR", help="Photos that are one face each.", show_default="drawn faces")
+@click.option("--count", type=click.IntRange(1, 1_000_000), default=2000, help="Photos a round; DIR is repeated.")
+@click.option("--workers", type=click.IntRange(1, 64), default=2, help="Processes, on either side.")
+@click.option("--rounds", type=click.IntRange(1, 100), default=5, help="Rounds; each times both sides.")
+def bench(invocation: Invocation, photos: str | None, count: int, workers: int, rounds: int) -> None:
+    """Measure how fast this machine identifies photos, in a bare loop and through the queue.
+
+    Both sides run the same model over the same photos in as many processes, one after the other in every round: on a
+    machine that others use too, their ratio holds where the figures themselves drift. Nothing of it is kept.
+    """
+    from scripts.bench_rounds import Bench, run_rounds
+
+    invocation.on_interrupt = "Everything that was started is stopped; nothing is kept."
+    with tempfile.TemporaryDirectory(prefix="facefleet-bench-") as folder:
+        settings = replace(Settings.from_env(), home=Path(folder), database_url="", redis_url="", artifacts="")
+        with (
+            Bench(settings, source=photos, count=count, workers=workers) as prepared,
+            show_progress("Measuring", rounds) as bar,
+        ):
+            document = run_rounds(prepared, rounds, lambda done: bar.update(done=done))
+    if invocation.as_json:
+        write_json(document)
+    else:
+        _print(document)
+
+
+def _print(document: dict[str, Any]) -> None:
+    """Show the figures side by side."""
+    console = make_console()
+    table = make_table(["", ">photos/s, median", ">slowest round", ">fastest round"])
+    for key, title in (("bare", "bare loop"), ("cluster", "through the queue")):
+        figures = document[key]["images_per_s"]
+        add_row(table, title, *(f"{figures[name]:,.0f}" for name in ("median", "min", "max")))
+    console.print(table)
+    ratio = document["cluster_over_bare"]
+    machine = document["machine"]
+    print_fields(
+        console,
+        [
+            ("queue / bare", f"{ratio['median']:.2f} (median; {ratio['min']:.2f} to {ratio['max']:.2f})"),
+            ("share of queue", show_share(1 - ratio["median"])),
+            ("work", f"{document['count']:,} photos a round, {document['rounds']} rounds, {document['source']}"),
+            ("processes", f"{document['workers']} on either side"),
+            ("model", f"{machine['backbone']}, run as {machine['variant']}"),
+            ("machine", f"{machine['cores']} cores, {machine['cpu']}, torch {machine['torch']}"),
+        ],
+    )
+    say("Figures of a shared machine drift; compare ratios.")

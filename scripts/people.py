@@ -1,0 +1,70 @@
+"""`facefleet people`: who can be named, and from which photos. Importing stands in scripts/people_import.py."""
+
+import click
+
+from core.settings import Settings
+from scripts.common import Invocation, command, open_database
+from scripts.output import (
+    add_row,
+    make_console,
+    make_table,
+    print_fields,
+    print_text,
+    show_minute,
+    show_time,
+    write_json,
+)
+from scripts.people_import import import_
+
+_PHOTOS_SHOWN = 20
+
+
+@click.group()
+def people() -> None:
+    """Import labelled photos and look at the people who can be named."""
+
+
+people.add_command(import_)
+
+
+@command("list", group=people, example="facefleet people list")
+def list_(invocation: Invocation) -> None:
+    """List everybody with their numbers of photos."""
+    from db.people import list_people
+
+    with open_database(Settings.from_env()) as database, database.read() as session:
+        everybody = list_people(session)
+    if invocation.as_json:
+        fields = ("name", "train_photos", "test_photos")
+        write_json({"people": [{name: getattr(person, name) for name in fields} for person in everybody]})
+    elif everybody:
+        table = make_table(["Name", ">Training photos", ">Test photos", "Since"])
+        for person in everybody:
+            counts = (f"{person.train_photos:,}", f"{person.test_photos:,}")
+            add_row(table, person.name, *counts, show_minute(person.created_at))
+        make_console().print(table)
+    else:
+        click.echo("Nobody is known yet. Import labelled photos: facefleet people import DIR")
+
+
+@command("show", group=people, example='facefleet people show "Ada Lovelace"')
+@click.argument("name")
+def show(invocation: Invocation, name: str) -> None:
+    """Show a person and the photos that say who they are."""
+    from db.people import find_person, labelled_photos
+
+    with open_database(Settings.from_env()) as database, database.read() as session:
+        person = find_person(session, name)
+        photos = [
+            {"uri": photo.uri, "split": photo.split.value, "sha256": photo.sha256}
+            for photo in labelled_photos(session, person.id)
+        ]
+    if invocation.as_json:
+        return write_json({"name": person.name, "created_at": person.created_at.isoformat(), "photos": photos})
+    console = make_console()
+    print_fields(console, [("Name", person.name), ("Since", show_time(person.created_at)), ("Photos", len(photos))])
+    for photo in photos[:_PHOTOS_SHOWN]:
+        print_text(console, f"{photo['split']:5}  {photo['uri']}", indent=2)
+    if len(photos) > _PHOTOS_SHOWN:
+        console.print(f"  and {len(photos) - _PHOTOS_SHOWN:,} more (all: --json)")
+    return None

@@ -1,0 +1,128 @@
+"""`facefleet retrain`: queues a training run and, if wanted, follows it to its end."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from core.clock import utc_now
+from core.errors import InputError, RedisUnreachableError, TooFewPeopleError
+from core.records import RunState
+from core.settings import Settings
+from scripts.common import Invocation, command, current_user, open_database
+from scripts.documents import run_document
+from scripts.failures import ExitCode
+from scripts.model_report import print_run_end
+from scripts.output import make_console, say, write_json
+from scripts.waiting import wait_for_run, why_run_waits
+
+if TYPE_CHECKING:
+    from db.engine import Database
+    from db.tables import Model, Run
+
+RECIPES = ("compact", "seed")
+_FEWEST_PEOPLE = 2
+
+
+@command("retrain", example="facefleet retrain --wait\nfacefleet retrain --recipe seed --epochs 5 --no-activate --json")
+@click.option("--wait", is_flag=True, help="Show progress until the run ends.")
+@click.option("--recipe", type=click.Choice(RECIPES), help="How to train.", show_default=RECIPES[0])
+@click.option("--backbone", type=click.Choice(RECIPES), help="The network to train.", show_default="the recipe's")
+@click.option("--epochs", type=click.IntRange(1, 10_000), help="Rounds over the photos.", show_default="the recipe's")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Seed of all that is drawn by chance.")
+@click.option("--no-activate", is_flag=True, help="Register the model without letting it serve.")
+def retrain(
+    invocation: Invocation,
+    wait: bool,
+    recipe: str | None,
+    backbone: str | None,
+    epochs: int | None,
+    seed: int,
+    no_activate: bool,
+) -> None:
+    """Train a model from the labelled photos and make it the one that serves.
+
+    The run is queued at once and a trainer works on it; the model that serves goes on serving until the new one is
+    trained, compiled and checked.
+    """
+    settings = Settings.from_env()
+    options = {"epochs": epochs, "seed": seed, "activate": not no_activate, "who": current_user()}
+    with open_database(settings) as database:
+        run = _queue_run(database, _choose_recipe(recipe, backbone), options)
+        _ring(database, settings, run)
+        if wait:
+            run = wait_for_run(database, run.public_id, invocation)
+        elif waits := _why_it_waits(database):
+            say(waits)
+        model = _find_model(database, run)
+    _print(invocation, run, model)
+    if run.state in {RunState.FAILED, RunState.CANCELLED}:
+        raise click.exceptions.Exit(ExitCode.FAILURES)
+
+
+def _choose_recipe(recipe: str | None, backbone: str | None) -> str:
+    """Each recipe trains the network of its own name; naming either is enough."""
+    if recipe and backbone and recipe != backbone:
+        raise InputError(
+            f"The recipe {recipe!r} does not train the network {backbone!r}; nothing was queued. Leave one of them out."
+        )
+    return recipe or backbone or RECIPES[0]
+
+
+def _queue_run(database: "Database", recipe: str, options: dict[str, Any]) -> "Run":
+    """Record the run.
+
+    Raises:
+        TooFewPeopleError: there is nothing to tell apart.
+    """
+    from db.people import list_people
+    from db.runs import create_run
+
+    with database.write() as session:
+        people = sum(person.train_photos > 0 for person in list_people(session))
+        if people < _FEWEST_PEOPLE:
+            raise TooFewPeopleError(
+                f"There are training photos of {people} people, and a model takes {_FEWEST_PEOPLE} at least. Nothing "
+                "was queued. Import labelled photos: `facefleet people import DIR`, with DIR/<person>/<image>."
+            )
+        return create_run(session, recipe=recipe, options=options, now=utc_now())
+
+
+def _ring(database: "Database", settings: Settings, run: "Run") -> None:
+    """Wake a trainer up; without Redis the sweeper does so later."""
+    from db.runs import mark_rung
+    from workers.doorbell import Doorbell
+    from workers.embedded import find_redis_url
+
+    try:
+        doorbell = Doorbell(find_redis_url(settings))
+        try:
+            doorbell.ring_run(run.id)
+        finally:
+            doorbell.close()
+    except RedisUnreachableError as error:
+        say(f"Note: {error.message} Run {run.public_id} is recorded all the same and starts when the services run.")
+        return
+    with database.write() as session:
+        mark_rung(session, run.id, utc_now())
+
+
+def _why_it_waits(database: "Database") -> str | None:
+    with database.read() as session:
+        return why_run_waits(session, utc_now())
+
+
+def _find_model(database: "Database", run: "Run") -> "Model | None":
+    """Return the model that a run gave."""
+    from db.registry import list_models
+
+    with database.read() as session:
+        return next((model for model in list_models(session) if model.run_id == run.id), None)
+
+
+def _print(invocation: Invocation, run: "Run", model: "Model | None") -> None:
+    if invocation.as_json:
+        write_json(run_document(run, model))
+    elif run.state in {RunState.QUEUED, RunState.RUNNING}:
+        click.echo(f"Training run {run.public_id} is queued. Its model will be in: facefleet model list")
+    else:
+        print_run_end(make_console(), run, model)

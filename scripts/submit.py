@@ -1,0 +1,121 @@
+"""`facefleet submit`: records a job and hands it to the workers."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from core.clock import utc_now
+from core.errors import InputError, RedisUnreachableError
+from core.records import FacesMode, JobState
+from core.settings import Settings
+from scripts.common import Invocation, command, open_database
+from scripts.documents import job_document
+from scripts.failures import ExitCode
+from scripts.job_report import print_job_summary
+from scripts.output import make_console, say, show_count, write_json
+from scripts.progress import show_progress
+from scripts.waiting import wait_for_job
+
+if TYPE_CHECKING:
+    from db.engine import Database
+    from workers.doorbell import Doorbell
+    from workers.submit import Submission, SubmitRequest
+
+
+@command("submit", example="facefleet submit photos/ archive.zip --wait\nfacefleet submit list.csv --json")
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
+@click.option("--wait", is_flag=True, help="Show progress until the job is done.")
+@click.option(
+    "--faces",
+    type=click.Choice([mode.value for mode in FacesMode]),
+    default=FacesMode.CROP.value,
+    help="What the photos are: each one face already (crop), or photographs to find faces in (detect).",
+)
+@click.option("--name", default="", help="A name for people to know the job by.", show_default="the first source")
+@click.option("--idempotency-key", metavar="K", help="Submitting again under the same key gives the same job.")
+def submit(
+    invocation: Invocation, sources: tuple[str, ...], wait: bool, faces: str, name: str, idempotency_key: str | None
+) -> None:
+    """Submit photos to be identified.
+
+    A SOURCE is a photo, a folder, a glob, a zip or tar archive, a CSV or JSONL manifest, or a URI such as
+    s3://bucket/folder. The job is recorded at once; workers identify its photos in the background.
+    """
+    _require_crops(faces)
+    from workers.submit import SubmitRequest
+
+    settings = Settings.from_env()
+    request = SubmitRequest(
+        sources=sources, faces_mode=FacesMode(faces), name=name or sources[0], idempotency_key=idempotency_key
+    )
+    with open_database(settings) as database:
+        submission = _submit(database, settings, request, invocation)
+        document = _follow(database, submission.job_public_id, wait, invocation)
+    if wait and (document["items"]["error"] or document["state"] == JobState.CANCELLED):
+        raise click.exceptions.Exit(ExitCode.FAILURES)
+
+
+def _require_crops(faces: str) -> None:
+    if faces != FacesMode.CROP:
+        raise InputError(
+            "This version identifies photos that are one face each and finds no faces in larger photographs. "
+            "Nothing was submitted. Cut the faces out and submit them with `--faces crop`."
+        )
+
+
+def _submit(database: "Database", settings: Settings, request: "SubmitRequest", invocation: Invocation) -> "Submission":
+    """Record the job, with a bar of the photos found so far, and say what the user would not expect."""
+    from workers.submit import submit_job
+
+    invocation.on_interrupt = "Nothing was submitted."
+    doorbell, why_none = _find_doorbell(settings)
+    try:
+        with show_progress("Recording photos", unit="photos") as bar:
+            submission = submit_job(database, doorbell, settings, request, lambda done: bar.update(done=done))
+    finally:
+        if doorbell is not None:
+            doorbell.close()
+    _say_surprises(submission, why_none)
+    return submission
+
+
+def _find_doorbell(settings: Settings) -> tuple["Doorbell | None", str | None]:
+    """Return the way to the workers, or why there is none: a job is recorded all the same."""
+    from workers.doorbell import Doorbell
+    from workers.embedded import find_redis_url
+
+    try:
+        return Doorbell(find_redis_url(settings)), None
+    except RedisUnreachableError as error:
+        return None, error.message
+
+
+def _say_surprises(submission: "Submission", why_no_doorbell: str | None) -> None:
+    job_id = submission.job_public_id
+    if submission.repeated:
+        say(f"This was submitted before under the same idempotency key: it is job {job_id}.")
+    if submission.skipped:
+        say(f"Passed over as no photos: {show_count(submission.skipped, 'file')} (`facefleet job show {job_id}`).")
+    if not submission.rung:
+        why = why_no_doorbell or submission.ring_error
+        say(f"Note: {why} Job {job_id} is recorded and starts when the services run.")
+
+
+def _follow(database: "Database", public_id: str, wait: bool, invocation: Invocation) -> dict[str, Any]:
+    """Wait for the job if that is wanted, and print it."""
+    from db.jobs import get_job
+
+    if wait:
+        job = wait_for_job(database, public_id, invocation)
+    else:
+        with database.read() as session:
+            job = get_job(session, public_id)
+    document = job_document(job, utc_now())
+    if invocation.as_json:
+        write_json(document)
+    elif wait:
+        print_job_summary(make_console(), job, utc_now())
+    else:
+        photos = show_count(job.total, "photo")
+        click.echo(f"Job {public_id} is submitted: {photos}.\nFollow it: facefleet job watch {public_id}")
+    return document

@@ -1,0 +1,126 @@
+from core.records import (
+    ErrorRecord,
+    FaceOutcome,
+    FaceResult,
+    ItemOutcome,
+    PhotoResult,
+    RankedPerson,
+)
+from scripts.scorecard import Scorecard, main_face
+
+ADA, GRACE = 1, 2
+NAMES = {ADA: "Ada", GRACE: "Grace"}
+
+
+def face(outcome: FaceOutcome, candidate: int, *others: int, side_px: float = 10.0) -> FaceResult:
+    ranking = (candidate, *others)
+    return FaceResult(
+        index=0,
+        box_xyxy_px=(0.0, 0.0, side_px, side_px),
+        landmarks_px=(),
+        quality=None,
+        quality_reasons=(),
+        outcome=outcome,
+        person_id=candidate if outcome is FaceOutcome.IDENTIFIED else None,
+        candidate_id=candidate,
+        similarity=0.5,
+        confidence=0.5,
+        top_k=tuple(RankedPerson(person_id=person, similarity=0.5) for person in ranking),
+    )
+
+
+def photo(*faces: FaceResult) -> PhotoResult:
+    outcome = ItemOutcome.FACES if faces else ItemOutcome.NO_FACE
+    return PhotoResult(
+        ordinal=0, uri="/p.jpg", outcome=outcome, sha256="0" * 64, width_px=9, height_px=9, faces=tuple(faces)
+    )
+
+
+def broken() -> PhotoResult:
+    error = ErrorRecord(code="photo_broken", message="Cut off.")
+    return PhotoResult(
+        ordinal=0,
+        uri="/b.jpg",
+        outcome=ItemOutcome.ERROR,
+        sha256=None,
+        width_px=None,
+        height_px=None,
+        error=error,
+    )
+
+
+def test_every_photo_is_counted_once() -> None:
+    card = Scorecard(names=NAMES)
+    for result in (
+        photo(face(FaceOutcome.IDENTIFIED, ADA)),
+        photo(face(FaceOutcome.IDENTIFIED, GRACE, ADA)),
+        photo(face(FaceOutcome.UNKNOWN, ADA)),
+        photo(face(FaceOutcome.AMBIGUOUS, GRACE)),
+        photo(),
+        broken(),
+    ):
+        card.add(result, "Ada", ADA)
+
+    document = card.to_json()
+    assert document["photos"] == 6
+    assert document["errors"] == 1
+    assert document["named_right"] + document["named_wrong"] + sum(document["refused"].values()) == 5
+    assert document["refused"] == {"unknown": 1, "ambiguous": 1, "no_face": 1}
+
+
+def test_rates_are_of_the_photos_that_could_be_used() -> None:
+    card = Scorecard(names=NAMES)
+    card.add(photo(face(FaceOutcome.UNKNOWN, ADA)), "Ada", ADA)
+    card.add(photo(face(FaceOutcome.IDENTIFIED, GRACE, ADA)), "Ada", ADA)
+    card.add(broken(), "Ada", ADA)
+
+    document = card.to_json()
+    assert document["rank1_accuracy"] == 0.5, "the nearest counts, named or not"
+    assert document["top5_accuracy"] == 1.0
+    assert document["tpir"] == 0.0
+
+
+def test_the_sixth_of_a_ranking_is_not_in_the_top_five() -> None:
+    card = Scorecard(names=NAMES)
+    card.add(photo(face(FaceOutcome.UNKNOWN, GRACE, 3, 4, 5, 6, ADA)), "Ada", ADA)
+
+    assert card.to_json()["top5_accuracy"] == 0.0
+
+
+def test_confusions_stand_most_frequent_first() -> None:
+    card = Scorecard(names=NAMES)
+    card.add(photo(face(FaceOutcome.UNKNOWN, GRACE)), "Ada", ADA)
+    for _ in range(2):
+        card.add(photo(face(FaceOutcome.IDENTIFIED, ADA)), "Grace", GRACE)
+
+    assert card.to_json()["confusions"] == [
+        {"is": "Grace", "nearest": "Ada", "photos": 2},
+        {"is": "Ada", "nearest": "Grace", "photos": 1},
+    ]
+
+
+def test_a_named_stranger_is_counted() -> None:
+    card = Scorecard(names=NAMES)
+    for outcome in (FaceOutcome.IDENTIFIED, FaceOutcome.UNKNOWN, FaceOutcome.AMBIGUOUS, FaceOutcome.UNKNOWN):
+        card.add_stranger(photo(face(outcome, ADA)))
+    card.add_stranger(broken())
+
+    assert card.to_json()["strangers"] == {"photos": 5, "errors": 1, "named": 1, "fpir": 0.25}
+    assert card.errors == 1
+
+
+def test_somebody_whom_the_model_does_not_know_counts_in_no_rate() -> None:
+    card = Scorecard(names=NAMES)
+    card.add(photo(face(FaceOutcome.IDENTIFIED, ADA)), "Edsger", None)
+
+    document = card.to_json()
+    assert document["photos"] == 0
+    assert document["rank1_accuracy"] is None
+    assert document["not_enrolled"] == [{"name": "Edsger", "photos": 1, "named": 1}]
+
+
+def test_a_photo_is_about_its_largest_face() -> None:
+    small, large = face(FaceOutcome.UNKNOWN, ADA), face(FaceOutcome.UNKNOWN, GRACE, side_px=20.0)
+
+    assert main_face(photo(small, large)) is large
+    assert main_face(photo()) is None

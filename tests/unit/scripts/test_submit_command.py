@@ -1,0 +1,111 @@
+from pathlib import Path
+
+import pytest
+
+from db.engine import Database
+from db.jobs import list_jobs
+from db.tables import Job
+from tests.unit.scripts.runner import Run
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    """A folder of three files that nobody has looked into yet, and what a photo editor left beside them."""
+    folder = tmp_path / "album"
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"{number}.jpg").write_bytes(b"photo %d" % number)
+    (folder / "0.xmp").write_text("no photo")
+    return folder
+
+
+def test_a_submission_is_one_document_with_stable_keys(run: Run, database: Database, album: Path) -> None:
+    ran = run("submit", album, "--json")
+
+    document = ran.document
+    job_id, seconds = document.pop("job"), document.pop("seconds")
+    assert ran.code == 0
+    assert document == {
+        "state": "running",
+        "total": 3,
+        "items": {"faces": 0, "no_face": 0, "error": 0},
+        "faces": {"identified": 0, "unknown": 0, "ambiguous": 0, "low_quality": 0},
+        "images_per_s": None,
+    }
+    assert seconds >= 0
+    assert [job.public_id for job in jobs(database)] == [job_id]
+
+
+def test_without_redis_the_job_is_recorded_and_the_user_told(run: Run, database: Database, album: Path) -> None:
+    ran = run("submit", album)
+
+    (job,) = jobs(database)
+    assert ran.code == 0
+    assert f"facefleet job watch {job.public_id}" in ran.out
+    assert "FACEFLEET_REDIS_URL is not set" in ran.err
+    assert f"Job {job.public_id} is recorded" in ran.err
+
+
+def test_the_embedded_database_is_made_by_the_first_command(run: Run, home: Path, album: Path) -> None:
+    assert run("submit", album).code == 0
+    assert (home / "facefleet.db").is_file()
+
+
+def test_files_that_are_no_photos_are_counted(run: Run, database: Database, album: Path) -> None:
+    assert "Passed over as no photos: 1 file" in run("submit", album).err
+
+
+def test_the_same_key_gives_the_same_job(run: Run, database: Database, album: Path) -> None:
+    first = run("submit", album, "--idempotency-key", "k", "--json")
+    again = run("submit", album, "--idempotency-key", "k", "--json")
+
+    assert again.document["job"] == first.document["job"]
+    assert "it is job" in again.err
+    assert len(jobs(database)) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["/no/such/folder"], "source_not_found"),
+        (["{album}", "--faces", "detect"], "bad_input"),
+        (["{album}/0.jpg", "/no/such/file"], "source_not_found"),
+        ([], "usage"),
+    ],
+)
+def test_what_cannot_be_submitted_leaves_nothing(
+    run: Run, database: Database, album: Path, arguments: list[str], code: str
+) -> None:
+    ran = run("submit", *(argument.format(album=album) for argument in arguments), "--json")
+
+    assert ran.code == 2
+    assert ran.document["error"]["code"] == code
+    assert jobs(database) == []
+
+
+def test_waiting_for_a_job_with_errors_ends_with_1(
+    run: Run, database: Database, finished_job: Job, album: Path
+) -> None:
+    """The job that was finished is found again under its key, so there is nothing left to wait for."""
+    give_key(database, finished_job, digest_of=run("submit", album, "--json").document["job"])
+
+    ran = run("submit", album, "--idempotency-key", "done", "--wait", "--json")
+
+    assert ran.code == 1
+    assert ran.document["job"] == finished_job.public_id
+    assert ran.document["state"] == "done"
+    assert ran.document["items"] == {"faces": 3, "no_face": 1, "error": 1}
+    assert ran.document["faces"] == {"identified": 1, "unknown": 2, "ambiguous": 0, "low_quality": 1}
+
+
+def give_key(database: Database, job: Job, *, digest_of: str) -> None:
+    """Let a job be the one that was submitted under the key `done`, with the request of another."""
+    with database.write() as session:
+        digest = session.query(Job).filter_by(public_id=digest_of).one().request_digest
+        found = session.get_one(Job, job.id)
+        found.idempotency_key, found.request_digest = "done", digest
+
+
+def jobs(database: Database) -> list[Job]:
+    with database.read() as session:
+        return list_jobs(session, limit=10)
