@@ -42,19 +42,21 @@ def retrain(
     """Train a model from the labelled photos and make it the one that serves.
 
     The run is queued at once and a trainer works on it; the model that serves goes on serving until the new one is
-    trained, compiled and checked.
+    trained, compiled and checked. Without Redis the run is recorded all the same, and the exit code is 3.
     """
     settings = Settings.from_env()
     options = {"epochs": epochs, "seed": seed, "activate": not no_activate, "who": current_user()}
     with open_database(settings) as database:
         run = _queue_run(database, _choose_recipe(recipe, backbone), options)
-        _ring(database, settings, run)
-        if wait:
+        rung = _ring(database, settings, run)
+        if wait and rung:
             run = wait_for_run(database, run.public_id, invocation)
         elif waits := _why_it_waits(database):
             say(waits)
         model = _find_model(database, run)
     _print(invocation, run, model)
+    if not rung:
+        raise click.exceptions.Exit(ExitCode.UNREACHABLE)
     if run.state in {RunState.FAILED, RunState.CANCELLED}:
         raise click.exceptions.Exit(ExitCode.FAILURES)
 
@@ -87,8 +89,8 @@ def _queue_run(database: "Database", recipe: str, options: dict[str, Any]) -> "R
         return create_run(session, recipe=recipe, options=options, now=utc_now())
 
 
-def _ring(database: "Database", settings: Settings, run: "Run") -> None:
-    """Wake a trainer up; without Redis the sweeper does so later."""
+def _ring(database: "Database", settings: Settings, run: "Run") -> bool:
+    """Wake a trainer up; return False without Redis, when the sweeper does so later."""
     from db.runs import mark_rung
     from workers.doorbell import Doorbell
     from workers.embedded import find_redis_url
@@ -100,10 +102,11 @@ def _ring(database: "Database", settings: Settings, run: "Run") -> None:
         finally:
             doorbell.close()
     except RedisUnreachableError as error:
-        say(f"Note: {error.message} Run {run.public_id} is recorded all the same and starts when the services run.")
-        return
+        say(f"{error.message} Run {run.public_id} is recorded all the same and starts when the services run.")
+        return False
     with database.write() as session:
         mark_rung(session, run.id, utc_now())
+    return True
 
 
 def _why_it_waits(database: "Database") -> str | None:

@@ -39,7 +39,8 @@ def submit(
     """Submit photos to be identified.
 
     A SOURCE is a photo, a folder, a glob, a zip or tar archive, a CSV or JSONL manifest, or a URI such as
-    s3://bucket/folder. The job is recorded at once; workers identify its photos in the background.
+    s3://bucket/folder. The job is recorded at once; workers identify its photos in the background. Without Redis the
+    job is recorded all the same, and the exit code is 3.
     """
     _require_crops(faces)
     from workers.submit import SubmitRequest
@@ -50,7 +51,10 @@ def submit(
     )
     with open_database(settings) as database:
         submission = _submit(database, settings, request, invocation)
+        wait = wait and submission.rung  # without Redis there is nothing to wait for yet
         document = _follow(database, submission.job_public_id, wait, invocation)
+    if not submission.rung:
+        raise click.exceptions.Exit(ExitCode.UNREACHABLE)
     if wait and (document["items"]["error"] or document["state"] == JobState.CANCELLED):
         raise click.exceptions.Exit(ExitCode.FAILURES)
 
@@ -98,7 +102,7 @@ def _say_surprises(submission: "Submission", why_no_doorbell: str | None) -> Non
         say(f"Passed over as no photos: {show_count(submission.skipped, 'file')} (`facefleet job show {job_id}`).")
     if not submission.rung:
         why = why_no_doorbell or submission.ring_error
-        say(f"Note: {why} Job {job_id} is recorded and starts when the services run.")
+        say(f"{why} Job {job_id} is recorded; do not submit it again, it starts when the services run.")
 
 
 def _follow(database: "Database", public_id: str, wait: bool, invocation: Invocation) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def test_a_submission_is_one_document_with_stable_keys(run: Run, database: Datab
 
     document = ran.document
     job_id, seconds = document.pop("job"), document.pop("seconds")
-    assert ran.code == 0
+    assert ran.code == 3  # no Redis here
     assert document == {
         "state": "running",
         "total": 3,
@@ -40,14 +40,21 @@ def test_without_redis_the_job_is_recorded_and_the_user_told(run: Run, database:
     ran = run("submit", album)
 
     (job,) = jobs(database)
-    assert ran.code == 0
+    assert ran.code == 3
     assert f"facefleet job watch {job.public_id}" in ran.out
     assert "FACEFLEET_REDIS_URL is not set" in ran.err
     assert f"Job {job.public_id} is recorded" in ran.err
 
 
+def test_without_redis_nobody_waits_for_a_job_that_cannot_start(run: Run, database: Database, album: Path) -> None:
+    ran = run("submit", album, "--wait", "--json")
+
+    assert ran.code == 3
+    assert ran.document["state"] == "running"
+
+
 def test_the_embedded_database_is_made_by_the_first_command(run: Run, home: Path, album: Path) -> None:
-    assert run("submit", album).code == 0
+    assert run("submit", album).code == 3
     assert (home / "facefleet.db").is_file()
 
 
