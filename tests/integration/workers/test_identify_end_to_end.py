@@ -1,0 +1,67 @@
+"""Photos go in, one outcome each comes out, through a real worker node."""
+
+from collections import Counter
+
+import psutil
+from sqlalchemy import select
+
+from db.tables import Face, Item
+from tests.integration.workers.fleet import SmallFleet, wait_until
+
+
+def test_every_photo_of_a_job_gets_one_outcome_and_the_right_name(fleet: SmallFleet) -> None:
+    model_id = fleet.add_model()
+    folder = fleet.photos(30)
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and then nothing")
+    fleet.start(slots=2)
+    job = fleet.wait_done(fleet.submit(folder))
+    assert (job.total, job.items_faces, job.items_error, job.faces_identified) == (31, 30, 1, 30)
+    with fleet.database.read() as session:
+        items = session.execute(select(Item.uri, Item.outcome, Item.model_id)).all()
+        people = dict(session.execute(select(Face.ordinal, Face.person_id)).all())
+    assert len(items) == 31
+    assert {item.model_id for item in items} == {model_id}
+    assert [people[number] for number in range(30)] == [fleet.people[number % 3].person_id for number in range(30)]
+
+
+def test_the_parent_of_a_node_never_imports_torch_and_its_children_do(sqlite_fleet: SmallFleet) -> None:
+    sqlite_fleet.add_model()
+    node = sqlite_fleet.start()
+
+    def libraries(process: psutil.Process) -> set[str]:
+        return {mapped.path for mapped in process.memory_maps() if "libtorch" in mapped.path}
+
+    assert not libraries(psutil.Process(node.process.pid))
+    assert all(libraries(child) for child in node.children())
+    assert len(node.children()) == 1
+
+
+def test_a_doorbell_that_rings_ten_times_does_its_chunk_once(fleet: SmallFleet) -> None:
+    fleet.add_model()
+    submission = fleet.submit(fleet.photos(16))
+    for _ in range(9):
+        fleet.doorbell.ring_chunks([chunk.id for chunk in fleet.chunks()])
+    fleet.start(slots=2)
+    job = fleet.wait_done(submission)
+    wait_until(lambda: fleet.doorbell.waiting() == 0, "all bells are answered")
+    assert Counter(chunk.attempts for chunk in fleet.chunks()) == {1: 2}
+    assert fleet.count(Face) == job.items_faces == 16
+
+
+def test_a_chunk_published_while_no_worker_runs_is_found(sqlite_fleet: SmallFleet) -> None:
+    sqlite_fleet.add_model()
+    submission = sqlite_fleet.submit(sqlite_fleet.photos(8))
+    assert submission.rung
+    assert sqlite_fleet.doorbell.waiting() == 1
+    sqlite_fleet.start()
+    assert sqlite_fleet.wait_done(submission).items_faces == 8
+
+
+def test_chunks_wait_for_the_first_model_and_the_slot_says_so(sqlite_fleet: SmallFleet) -> None:
+    submission = sqlite_fleet.submit(sqlite_fleet.photos(8))
+    node = sqlite_fleet.start()
+    wait_until(lambda: "No model is active" in (sqlite_fleet.slots_of(node)[0].model_error or ""), "the slot says why")
+    assert sqlite_fleet.chunks()[0].attempts == 0
+    sqlite_fleet.add_model()
+    assert sqlite_fleet.wait_done(submission).items_faces == 8
+    wait_until(lambda: sqlite_fleet.slots_of(node)[0].model_error is None, "the slot is content")

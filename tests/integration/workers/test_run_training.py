@@ -1,0 +1,121 @@
+"""The training handler without a queue: how each run ends, and what a trainer without its lease may write."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from core.clock import utc_now
+from core.records import EpochProgress, RunState
+from core.settings import Settings
+from db import registry, runs
+from db.engine import Database
+from db.tables import Run
+from tests.factories import make_face
+from workers.enrolment import import_people
+from workers.heartbeat import Heartbeat
+from workers.pulse import SlotReporter
+from workers.spec import Role, make_spec
+from workers.stop import StopFlag
+from workers.train import RunEnd, TrainContext, run_training
+
+
+@pytest.fixture
+def context(database: Database, tmp_path: Path) -> Iterator[TrainContext]:
+    settings = Settings(home=tmp_path / "home", lease_s=30.0)
+    spec = make_spec(Role.TRAIN, settings, device="cpu", slots=1)
+    yield TrainContext(
+        database=database,
+        settings=settings,
+        reporter=SlotReporter(spec, spec.slot_name(0), database, utc_now, None),
+        stop=StopFlag(),
+        clock=utc_now,
+        device="cpu",
+        threads=1,
+    )
+
+
+def import_two_people(context: TrainContext, folder: Path) -> None:
+    for person, name in enumerate(["Ada", "Grace"]):
+        (folder / name).mkdir(parents=True)
+        for shade in range(3):
+            Image.fromarray(make_face(person, 64, shade=shade)).save(folder / name / f"{shade}.png")
+    assert import_people(context.database, context.settings, folder, None, "test").photos_added == 6
+
+
+def queue_run(context: TrainContext, **options: object) -> Run:
+    with context.database.write() as session:
+        return runs.create_run(session, recipe="compact", options={"epochs": 1, **options}, now=utc_now())
+
+
+def read_run(context: TrainContext, run: Run) -> Run:
+    with context.database.read() as session:
+        return runs.get_run(session, run.public_id)
+
+
+def test_a_run_without_activation_registers_a_model_that_does_not_serve(context: TrainContext, tmp_path: Path) -> None:
+    import_two_people(context, tmp_path / "people")
+    run = queue_run(context, activate=False)
+    assert run_training(run.id, context) is RunEnd.ENDED
+    ended = read_run(context, run)
+    assert (ended.state, ended.activated, ended.lease_token) == (RunState.SUCCEEDED, False, None)
+    assert "not activated, as asked" in (ended.reason or "")
+    with context.database.read() as session:
+        assert registry.serving_model(session) is None
+        [model] = registry.list_models(session)
+    assert model.manifest["dataset_digest"] == ended.dataset_digest
+    folder = context.settings.runs_dir / run.public_id
+    assert [file.name for file in folder.iterdir()] == ["snapshot.jsonl"]
+    assert run_training(run.id, context) is RunEnd.NOT_TO_BE_HAD
+
+
+def test_a_run_that_cannot_train_fails_with_the_reason(context: TrainContext) -> None:
+    run = queue_run(context)
+    assert run_training(run.id, context) is RunEnd.ENDED
+    ended = read_run(context, run)
+    assert ended.state == RunState.FAILED
+    assert "people have a usable training photo" in (ended.reason or "")
+
+
+def test_a_model_that_cannot_be_stored_fails_the_run_and_changes_no_model(
+    context: TrainContext, tmp_path: Path
+) -> None:
+    import_two_people(context, tmp_path / "people")
+    context.settings.home.mkdir(exist_ok=True)
+    context.settings.artifacts_dir.write_text("a file where the folder should be")
+    run = queue_run(context)
+    assert run_training(run.id, context) is RunEnd.ENDED
+    ended = read_run(context, run)
+    assert ended.state == RunState.FAILED
+    assert "could not be stored" in (ended.reason or "")
+    with context.database.read() as session:
+        assert registry.list_models(session) == []
+
+
+def test_a_trainer_that_lost_its_lease_records_no_epoch(context: TrainContext) -> None:
+    run = queue_run(context)
+    now = utc_now()
+    with context.database.write() as session:
+        lost = runs.claim_run(session, run.id, "slow", now - timedelta(minutes=1), 1.0)
+        held = runs.claim_run(session, run.id, "other", now, 60.0)
+    assert lost is not None
+    assert held is not None
+    heartbeat = Heartbeat(lost, context.database, utc_now, 60.0, context.stop)
+    heartbeat.record_epoch(
+        EpochProgress(
+            epoch=1,
+            epochs=1,
+            train_loss=1.0,
+            train_accuracy=0.0,
+            val_loss=None,
+            val_accuracy=None,
+            learning_rate=0.1,
+            seconds=1.0,
+        )
+    )
+    assert heartbeat.lost
+    assert heartbeat.should_stop()
+    with context.database.read() as session:
+        assert runs.list_epochs(session, run.id) == []

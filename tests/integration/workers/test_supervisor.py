@@ -1,0 +1,89 @@
+"""A whole fleet in one context: up, healed when a part dies, and nothing left when it ends."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from core.errors import FleetRunningError, FleetStartError
+from core.settings import Settings
+from db import nodes
+from db.engine import Database
+from tests.integration.workers.fleet import ROOT, wait_until
+from workers.doorbell import Doorbell
+from workers.embedded import find_redis_url
+from workers.supervisor import Fleet
+
+
+def reported(settings: Settings) -> dict[str, int]:
+    """The pids of the slots that are there, by role."""
+    database = Database.from_settings(settings)
+    try:
+        with database.read() as session:
+            return {row.role: row.pid for row in nodes.list_nodes(session)}
+    finally:
+        database.close()
+
+
+def family() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_a_fleet_comes_up_heals_and_leaves_nothing(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, model_poll_s=0.2, sweep_interval_s=0.5)
+    before = set(family())
+    with Fleet(settings, workers=1) as fleet:
+        assert set(reported(settings)) == {"identify", "train"}
+        assert find_redis_url(settings) == fleet.settings.redis_url
+        doorbell = Doorbell(fleet.settings.redis_url)
+        doorbell.check()
+        doorbell.close()
+        with pytest.raises(FleetRunningError, match="Another"):
+            Fleet(settings, workers=1).start()
+        [worker] = [child for child in family() if "worker" in child.cmdline()]
+        old = reported(settings)["identify"]
+        worker.kill()
+        wait_until(lambda: fleet.restarts == 1, "the worker is started anew")
+        wait_until(lambda: reported(settings)["identify"] != old or len(reported(settings)) > 1, "it reports")
+        started = set(family()) - before
+        assert len(started) >= 5
+    assert not [child for child in started if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    assert sorted(file.name for file in settings.logs_dir.iterdir()) == ["sweeper.log", "trainer.log", "worker.log"]
+
+
+def test_a_part_that_does_not_start_is_named_and_nothing_is_left(tmp_path: Path) -> None:
+    before = set(family())
+    with (
+        pytest.raises(FleetStartError, match="no device 'cuda:77'"),
+        Fleet(Settings(home=tmp_path), workers=1, devices=("cuda:77",)),
+    ):
+        pytest.fail("it started")
+    assert set(family()) == before
+
+
+def test_children_die_with_a_fleet_that_is_killed(tmp_path: Path) -> None:
+    script = (
+        "import time; from pathlib import Path; from core.settings import Settings; "
+        "from workers.supervisor import Fleet\n"
+        f"with Fleet(Settings(home=Path({str(tmp_path)!r})), workers=1): print('up', flush=True); time.sleep(600)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    started = psutil.Process(process.pid).children(recursive=True)
+    assert len(started) >= 5
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+
+    def gone(child: psutil.Process) -> bool:
+        try:
+            return child.status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+    wait_until(lambda: all(map(gone, started)), "every process is gone", 15)

@@ -1,0 +1,29 @@
+"""A node's spec reaches its children unchanged."""
+
+from pathlib import Path
+
+from core.settings import Settings
+from workers.child import settings_environment
+from workers.spec import NodeSpec, Role, make_spec
+
+
+def _settings() -> Settings:
+    return Settings(home=Path("/home/x"), image_roots=(Path("/a"), Path("/b c")), chunk_size=7, lease_s=1.5)
+
+
+def test_a_spec_survives_its_json() -> None:
+    spec = make_spec(Role.IDENTIFY, _settings(), device="cuda:3", slots=2)
+    assert NodeSpec.from_json(spec.to_json()) == spec
+
+
+def test_a_child_sees_its_pinned_device_as_the_first() -> None:
+    assert make_spec(Role.IDENTIFY, _settings(), device="cuda:3", slots=1).torch_device == "cuda:0"
+    assert make_spec(Role.IDENTIFY, _settings(), device="cpu", slots=1).torch_device == "cpu"
+
+
+def test_many_slots_leave_each_a_thread() -> None:
+    assert make_spec(Role.IDENTIFY, _settings(), device="cpu", slots=500).threads == 1
+
+
+def test_settings_survive_the_environment_of_a_child() -> None:
+    assert Settings.from_env(settings_environment(_settings())) == _settings()

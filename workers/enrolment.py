@@ -1,0 +1,257 @@
+"""Importing labelled photos out of folders named after people. What cannot be used is listed; the rest goes in.
+
+Reads and decodes each photo once; stores its URI, its hash and its label, never its pixels. Light: no torch, no queue.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from core.clock import Clock, utc_now
+from core.errors import FacefleetError, InputError, LabelConflictError, PhotoTooSlowError, SourceNotFoundError
+from core.images.decode import DecodeLimits, decode_photo
+from core.images.folders import natural_key, walk_folder
+from core.images.read import PhotoReader
+from core.images.uris import local_uri
+from core.prefetch import Prefetcher
+from core.records import SkipLog, Skipped, Split
+from core.settings import Settings
+from db import people
+from db.engine import Database
+from db.tables import Person
+
+_CHECK_AT_PX = 160
+"""Photos are decoded at about this size: enough to find what is broken, and quick."""
+
+_AHEAD = 32
+"""Photos read ahead: bounds the memory."""
+
+MOST_SKIPPED = 100
+"""Files passed over that are named, for each person."""
+
+OnProgress = Callable[[int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailedPhoto:
+    """A photo or folder that was not imported, and why."""
+
+    path: str
+    code: str
+    """A stable code out of docs/errors.md."""
+    message: str
+
+
+@dataclass(kw_only=True)
+class ImportReport:
+    """What an import did."""
+
+    people: int = 0
+    """People of whom this folder held a usable photo."""
+    photos_added: int = 0
+    photos_known: int = 0
+    """Photos that were imported before, under the same name."""
+    failed: list[FailedPhoto] = field(default_factory=list)
+    """What was not imported: bad photos, names that cannot be, photos under two names."""
+    skipped: list[Skipped] = field(default_factory=list)
+    """What was passed over: files beside the people's folders, files that are no photos."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Checked:
+    """A photo that was read and decoded, or what is wrong with it."""
+
+    path: str
+    sha256: str = ""
+    error: FacefleetError | None = None
+
+
+def import_people(
+    database: Database,
+    settings: Settings,
+    folder: Path,
+    split: Split | None,
+    author: str,
+    on_progress: OnProgress | None = None,
+    *,
+    clock: Clock = utc_now,
+) -> ImportReport:
+    """Import DIR/<person>/<image>; a DIR that holds train/ and test/ imports both.
+
+    Args:
+        database: the ledger.
+        settings: limits of photos.
+        folder: DIR.
+        split: what the photos are for; None: as DIR/train and DIR/test say, else for training.
+        author: who says so.
+        on_progress: told how many photos have been looked at so far.
+        clock: the time.
+
+    Raises:
+        SourceNotFoundError: there is no such folder, or nobody's folder in it; nothing was imported.
+        DatabaseUnreachableError: the people imported so far stay.
+    """
+    importer = _Importer(database, settings, author, on_progress, clock)
+    folder = folder.absolute()
+    places = list(_person_folders(folder, split, importer.report))
+    if not places:
+        raise SourceNotFoundError(
+            f"{folder} holds no folder with a person's name. Nothing was imported. "
+            f"Sort the photos into {folder}/<person>/<photo> and try again."
+        )
+    with closing(importer):
+        for person_folder, part in places:
+            importer.import_person(person_folder, part)
+    return importer.report
+
+
+class _Importer:
+    """One import under way."""
+
+    def __init__(
+        self, database: Database, settings: Settings, author: str, on_progress: OnProgress | None, clock: Clock
+    ) -> None:
+        self.report = ImportReport()
+        self._database = database
+        self._author = author
+        self._on_progress = on_progress
+        self._clock = clock
+        self._reader = PhotoReader.from_settings(settings)
+        self._limits = DecodeLimits.from_settings(settings)
+        self._threads = Prefetcher(threads=settings.read_threads, ahead=_AHEAD, timeout_s=settings.photo_timeout_s)
+        self._person_ids: set[int] = set()
+        self._looked_at = 0
+
+    def close(self) -> None:
+        """Let the threads end."""
+        self._threads.close()
+
+    def import_person(self, folder: Path, split: Split) -> None:
+        """Import one person's folder in one transaction."""
+        try:
+            people.clean_name(folder.name)
+            good = self._check(folder)
+            if good:
+                self._store(folder.name, good, split)
+        except InputError as error:
+            self._fail(str(folder), error)
+
+    def _check(self, folder: Path) -> list[_Checked]:
+        """Read and decode a person's photos, a few at once; note the bad ones and return the others."""
+        skipped = SkipLog(keep=MOST_SKIPPED)
+        good = []
+        photos = self._threads.map(self._look_at, self._too_slow, walk_folder(str(folder), skipped), lambda: None)
+        with closing(photos):
+            for photo in photos:
+                if photo.error is None:
+                    good.append(photo)
+                else:
+                    self._fail(photo.path, photo.error)
+                self._looked_at += 1
+                if self._on_progress is not None:
+                    self._on_progress(self._looked_at)
+        self.report.skipped += skipped.first
+        return good
+
+    def _look_at(self, path: str) -> _Checked:
+        """Read a photo whole; called on a thread."""
+        try:
+            data = self._reader.read(local_uri(path))
+            decode_photo(data, self._limits, reduce_to_px=_CHECK_AT_PX)
+        except FacefleetError as error:
+            return _Checked(path=path, error=error)
+        return _Checked(path=path, sha256=hashlib.sha256(data).hexdigest())
+
+    def _too_slow(self, path: str) -> _Checked:
+        error = PhotoTooSlowError(
+            f"Reading and decoding {path} took longer than {self._limits.timeout_s:g} s. It was not imported. "
+            f"Check the disk it lies on, or raise FACEFLEET_PHOTO_TIMEOUT_S, and import the folder again."
+        )
+        return _Checked(path=path, error=error)
+
+    def _store(self, name: str, photos: list[_Checked], split: Split) -> None:
+        """Label photos, all in one transaction; the counts follow when it is committed."""
+        added, conflicts = 0, list[tuple[str, LabelConflictError]]()
+        with self._database.write() as session:
+            person = people.get_or_add_person(session, name, self._clock())
+            for photo in photos:
+                try:
+                    added += self._label(session, person, photo, split)
+                except LabelConflictError as error:
+                    conflicts.append((photo.path, error))
+        for path, conflict in conflicts:
+            self._fail(path, conflict)
+        self.report.photos_added += added
+        self.report.photos_known += len(photos) - added - len(conflicts)
+        self._person_ids.add(person.id)
+        self.report.people = len(self._person_ids)
+
+    def _label(self, session: Session, person: Person, photo: _Checked, split: Split) -> bool:
+        """Label one photo; return whether that was news.
+
+        Raises:
+            LabelConflictError: the same photo is known as another person's, or for the other purpose.
+        """
+        uri = local_uri(photo.path)
+        known = people.find_label(session, photo.sha256)
+        if known is not None and known.person_id != person.id:
+            raise LabelConflictError(
+                f"The same photo is labelled {known.person!r} already ({known.uri}). It was not labelled "
+                f"{person.name!r}. Find out whom it shows and remove it from the other folder."
+            )
+        if known is not None and known.split != split:
+            raise LabelConflictError(
+                f"The same photo is imported for {known.split} already ({known.uri}). It was not imported for {split}: "
+                f"figures made from photos that were learned from say nothing. Remove one of the two."
+            )
+        if known is not None and Path(known.uri).exists():
+            return False
+        people.label_photo(
+            session,
+            person=person,
+            sha256=photo.sha256,
+            uri=uri,
+            split=split,
+            author=self._author,
+            now=self._clock(),
+        )
+        return known is None
+
+    def _fail(self, path: str, error: FacefleetError) -> None:
+        self.report.failed.append(FailedPhoto(path=path, code=error.code, message=error.message))
+
+
+def _person_folders(folder: Path, split: Split | None, report: ImportReport) -> Iterator[tuple[Path, Split]]:
+    """Yield the people's folders with what their photos are for; note what lies beside them."""
+    if not folder.is_dir():
+        raise SourceNotFoundError(f"There is no folder {folder}. Nothing was imported. Check the path.")
+    parts = {part: folder / part for part in Split if (folder / part).is_dir()} if split is None else {}
+    if not parts:
+        yield from ((place, split or Split.TRAIN) for place in _folders_in(folder, report, frozenset()))
+        return
+    for part, place in parts.items():
+        yield from ((person, part) for person in _folders_in(place, report, frozenset()))
+    for beside in _folders_in(folder, report, frozenset(parts)):
+        report.skipped.append(Skipped(name=str(beside), reason="beside train/ and test/"))
+
+
+def _folders_in(folder: Path, report: ImportReport, ignored: frozenset[str]) -> list[Path]:
+    """Return the folders in a folder in natural order; note the files among them."""
+    try:
+        found = sorted((entry.name, entry.is_dir()) for entry in os.scandir(folder))
+    except OSError as error:
+        raise SourceNotFoundError(
+            f"The folder {folder} cannot be read ({error.strerror}). Nothing more was imported. Check its permissions."
+        ) from error
+    visible = [(name, is_folder) for name, is_folder in found if not name.startswith(".") and name not in ignored]
+    report.skipped += [
+        Skipped(name=str(folder / name), reason="not in a person's folder")
+        for name, is_folder in visible
+        if not is_folder
+    ]
+    return [folder / name for name in sorted((name for name, is_folder in visible if is_folder), key=natural_key)]

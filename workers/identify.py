@@ -1,0 +1,192 @@
+"""Identifying a chunk: claim, recognise, and commit the outcomes behind the lease, in one transaction.
+
+Plain code: takes what it needs as arguments and knows no Celery, no torch, no Redis.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from core.clock import Clock
+from core.errors import DatabaseUnreachableError, InputError
+from core.records import ErrorRecord, FacesMode, ItemOutcome, PhotoResult, PhotoTask
+from db import chunks
+from db.chunks import ChunkLease
+from db.engine import Database
+from workers.pulse import SlotReporter
+from workers.retry import Reaction, reaction_to, retry_database, retry_unreachable
+from workers.stop import StopFlag
+from workers.watch import Loaded, ModelWatch
+
+_log = logging.getLogger(__name__)
+
+OnProgress = Callable[[int], None]
+
+
+class ChunkEnd(Enum):
+    """How a doorbell for a chunk ended."""
+
+    DONE = "done"  # the outcomes of all its photos are stored
+    NOT_TO_BE_HAD = "not to be had"  # done already, held by another, or its job does not run
+    PUT_BACK = "put back"  # cannot be worked on here now: the bell must ring again
+    BROKEN_OFF = "broken off"  # the chunk is queued again or has another owner; the sweeper rings when need be
+    RESTART = "restart"  # given back, and this process must be replaced
+
+
+class Recognise(Protocol):
+    """Looks at photos with one model (core.recognise.Recogniser)."""
+
+    def __call__(
+        self, model: Loaded, tasks: Sequence[PhotoTask], faces: FacesMode, on_progress: OnProgress
+    ) -> list[PhotoResult]:
+        """Return one outcome a task, in the same order; what `on_progress` raises ends the call."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdentifyContext:
+    """What identifying needs."""
+
+    database: Database
+    watch: ModelWatch
+    recognise: Recognise
+    reporter: SlotReporter
+    stop: StopFlag
+    clock: Clock
+    lease_s: float
+    poll_s: float
+    """How long a bell that cannot be answered is held before it is put back."""
+
+
+def identify_chunk(chunk_id: int, context: IdentifyContext) -> ChunkEnd:
+    """Answer a doorbell for a chunk. Delivered once or ten times, the chunk's outcomes are stored once."""
+    with context.watch.between_chunks:
+        try:
+            model = context.watch.refresh()
+            claimed = _claim(chunk_id, context) if model is not None else None
+        except DatabaseUnreachableError as error:
+            _log.warning("%s", error)
+            return _put_back(context)
+        if model is None:
+            return _put_back(context)
+        if claimed is None:
+            return ChunkEnd.NOT_TO_BE_HAD
+        return _work(*claimed, model, context)
+
+
+def _claim(chunk_id: int, context: IdentifyContext) -> tuple[ChunkLease, list[PhotoTask]] | None:
+    """Take the chunk and its photos in one transaction."""
+    with context.database.write() as session:
+        lease = chunks.claim_chunk(session, chunk_id, context.reporter.name, context.clock(), context.lease_s)
+        return None if lease is None else (lease, chunks.load_tasks(session, lease))
+
+
+def _work(lease: ChunkLease, tasks: Sequence[PhotoTask], model: Loaded, context: IdentifyContext) -> ChunkEnd:
+    """Recognise and commit; whatever goes wrong, the chunk is left so that it will be worked on again."""
+    begun_s = time.monotonic()
+    try:
+        results = _outcomes(lease, tasks, model, context)
+        retry_database(lambda: _finish(lease, results, model, context))
+    except Exception as error:
+        return _settle(lease, error, context)
+    _log.info("chunk %d: %d photos in %.2f s", lease.chunk_id, len(results), time.monotonic() - begun_s)
+    return ChunkEnd.DONE
+
+
+def _outcomes(
+    lease: ChunkLease, tasks: Sequence[PhotoTask], model: Loaded, context: IdentifyContext
+) -> list[PhotoResult]:
+    """Give every photo of the chunk its outcome."""
+    keeper = _LeaseKeeper(lease, context)
+    mode = FacesMode(lease.faces_mode)
+    try:
+        return retry_unreachable(
+            lambda some: context.recognise(model, some, mode, keeper.on_progress), tasks, pause=keeper.pause
+        )
+    except InputError as error:  # this model cannot look at what this job asks for: each photo says so
+        return [_refused(task, error) for task in tasks]
+
+
+def _finish(lease: ChunkLease, results: Sequence[PhotoResult], model: Loaded, context: IdentifyContext) -> None:
+    """Store outcomes, counters, the chunk's state and the slot's progress in one transaction."""
+    with context.database.write() as session:
+        chunks.finish_chunk(session, lease, results, model.version, context.clock())
+        context.reporter.write(session, advanced=True)
+
+
+def _settle(lease: ChunkLease, error: Exception, context: IdentifyContext) -> ChunkEnd:
+    """Do with the chunk what workers/retry says."""
+    reaction = reaction_to(error)
+    unforeseen = reaction in {Reaction.COUNT, Reaction.GIVE_BACK_AND_RESTART}
+    _log.log(
+        logging.ERROR if unforeseen else logging.INFO,
+        "chunk %d is not done here (%s): %s",
+        lease.chunk_id,
+        reaction.value,
+        error,
+        exc_info=error if unforeseen else None,
+    )
+    try:
+        with context.database.write() as session:
+            if reaction in {Reaction.GIVE_BACK, Reaction.GIVE_BACK_AND_RESTART}:
+                chunks.release_chunk(session, lease)
+            elif reaction is Reaction.COUNT:
+                chunks.expire_lease(session, lease, context.clock())
+    except DatabaseUnreachableError as outage:
+        _log.warning("%s The lease of chunk %d runs out instead.", outage, lease.chunk_id)
+    if reaction is Reaction.GIVE_BACK_AND_RESTART:
+        return ChunkEnd.RESTART
+    return ChunkEnd.PUT_BACK if reaction is Reaction.GIVE_BACK else ChunkEnd.BROKEN_OFF
+
+
+def _put_back(context: IdentifyContext) -> ChunkEnd:
+    """Hold a bell that cannot be answered for a moment, so that it does not circle at full speed."""
+    time.sleep(context.poll_s)
+    return ChunkEnd.PUT_BACK
+
+
+def _refused(task: PhotoTask, error: InputError) -> PhotoResult:
+    return PhotoResult(
+        ordinal=task.ordinal,
+        uri=task.uri,
+        outcome=ItemOutcome.ERROR,
+        sha256=None,
+        width_px=None,
+        height_px=None,
+        error=ErrorRecord(code=error.code, message=error.message),
+    )
+
+
+class _LeaseKeeper:
+    """Extends the lease while the work advances, and breaks it off when the lease is lost or the process must stop."""
+
+    def __init__(self, lease: ChunkLease, context: IdentifyContext) -> None:
+        self._lease = lease
+        self._context = context
+        self._due_s = time.monotonic() + context.lease_s / 3
+
+    def on_progress(self, _settled: int) -> None:
+        """Hear that the work advanced.
+
+        Raises:
+            StopRequested: the process is to stop.
+            LeaseLostError: the chunk has another owner.
+        """
+        self._context.stop.check()
+        if time.monotonic() < self._due_s:
+            return
+        try:
+            with self._context.database.write() as session:
+                chunks.extend_lease(session, self._lease, self._context.clock(), self._context.lease_s)
+        except DatabaseUnreachableError as error:  # the commit will tell whether the lease still holds
+            _log.warning("%s The lease of chunk %d was not extended.", error, self._lease.chunk_id)
+        self._due_s = time.monotonic() + self._context.lease_s / 3
+
+    def pause(self, seconds: float) -> None:
+        """Wait while keeping the lease."""
+        until_s = time.monotonic() + seconds
+        while (left_s := until_s - time.monotonic()) > 0:
+            self.on_progress(0)
+            time.sleep(min(left_s, 0.2))

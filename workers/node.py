@@ -1,0 +1,143 @@
+"""A worker node: one Celery worker in this process, spawned children that do the work, and a clean end.
+
+The parent handles messages only; it never imports torch.
+"""
+
+import logging
+import os
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+from celery.apps.worker import Worker
+from celery.worker import state
+
+from core.settings import Settings
+from db import schema
+from db.engine import Database
+from workers.app import make_app
+from workers.devices import pin_device
+from workers.embedded import find_redis_url
+from workers.logs import set_up_worker_logging
+from workers.protocol import IDENTIFY_QUEUE, TRAIN_QUEUE
+from workers.spec import NodeSpec, Role, make_spec
+from workers.tasks import SPEC_KEY
+
+_log = logging.getLogger(__name__)
+
+_DATABASE_PATIENCE_S = 10.0
+_GRACE_S = 5.0
+"""What a chunk may take to finish once the node is to stop; then it is given back."""
+_LAST_GRACE_S = 4.0
+"""What giving back may take; then the children are killed, and the lease runs out instead. In all less than the ten
+seconds that container runtimes wait."""
+
+_QUEUES = {Role.IDENTIFY: IDENTIFY_QUEUE, Role.TRAIN: TRAIN_QUEUE}
+# A second bell in hand lets a slot go on without waiting for Redis. A trainer must not keep a run from other trainers.
+_PREFETCH = {Role.IDENTIFY: 2, Role.TRAIN: 1}
+
+
+def run_worker_node(settings: Settings, device: str, slots: int) -> int:
+    """Be a worker node until told to stop.
+
+    Args:
+        settings: of the node and its children.
+        device: `cpu` or `cuda:N`.
+        slots: child processes, >= 1.
+
+    Returns:
+        The exit code: 0 after a clean stop.
+
+    Raises:
+        InputError: there is no such device.
+        RedisUnreachableError: no Redis is known. One that is known and away is waited for.
+        DatabaseUnreachableError, DatabaseSchemaError: the ledger cannot be used.
+    """
+    pin_device(device)
+    return _run_node(make_spec(Role.IDENTIFY, settings, device=device, slots=slots), _GRACE_S)
+
+
+def run_trainer_node(settings: Settings, device: str = "cpu") -> int:
+    """Be a trainer until told to stop; a run under way is given back and resumes from its last checkpoint.
+
+    Returns and raises as `run_worker_node`.
+    """
+    pin_device(device)
+    return _run_node(make_spec(Role.TRAIN, settings, device=device, slots=1), 0.0)
+
+
+def _run_node(spec: NodeSpec, grace_s: float) -> int:
+    set_up_worker_logging(spec.role, spec.settings.log_level)
+    _check_database(spec.settings)
+    app = make_app(find_redis_url(spec.settings), prefetch=_PREFETCH[spec.role])
+    app.conf.update({SPEC_KEY: spec.to_json(), "worker_disable_prefetch": spec.role is Role.TRAIN})
+    node = _Node(
+        app=app,
+        hostname=f"{spec.role}@{spec.node}",
+        queues=[_QUEUES[spec.role]],
+        concurrency=spec.slots,
+        loglevel=spec.settings.log_level,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        quiet=True,
+        optimization="fair",
+    )
+    node.grace_s = grace_s
+    node.start()
+    return int(node.exitcode or 0)
+
+
+def _check_database(settings: Settings) -> None:
+    """Make sure that the ledger is there and has our tables, before any bell is taken."""
+    database = Database.from_settings(settings)
+    try:
+        database.wait_until_up(_DATABASE_PATIENCE_S)
+        schema.check(database)
+    finally:
+        database.close()
+
+
+class _Node(Worker):  # type: ignore[misc]
+    """Celery's worker with our signals: the first asks to stop, the second stops at once."""
+
+    grace_s = 0.0
+
+    def install_platform_tweaks(self, worker: Any) -> None:
+        """Take over the signals that Celery would handle in its own way."""
+        self._stopping = threading.Event()
+        threading.Thread(target=self._enforce_stop, name="stop", daemon=True).start()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        if state.should_stop is not None and state.should_stop is not False:
+            _log.warning("told to stop twice: stopping at once; what is under way is done again later")
+            self._signal_children(signal.SIGKILL)
+            os._exit(1)
+        state.should_stop = os.EX_OK
+        self._stopping.set()
+
+    def _enforce_stop(self) -> None:
+        """Bound the end: what is not finished in time is given back, what is not given back is left to the lease."""
+        self._stopping.wait()
+        _log.info("stopping: no new work is taken")
+        never = threading.Event()
+        never.wait(self.grace_s)
+        self._signal_children(signal.SIGTERM)
+        never.wait(_LAST_GRACE_S)
+        _log.warning("the children did not stop; they are killed, and their work is done again when its lease runs out")
+        self._signal_children(signal.SIGKILL)
+        os._exit(1)
+
+    def _signal_children(self, number: signal.Signals) -> None:
+        for pid in self._child_pids():
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                _log.debug("child %d is gone already", pid)
+
+    def _child_pids(self) -> list[int]:
+        pool = getattr(self.pool, "_pool", None)
+        return [child.pid for child in pool._pool if child.pid] if pool is not None else []

@@ -1,0 +1,198 @@
+"""The composition root of a worker's child process: settings become a database, a model holder and a handler here.
+
+Nothing is built at import; `start` builds for the process, `stop` tears down. What needs torch is imported inside.
+"""
+
+import logging
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from core.clock import utc_now
+from core.records import FacesMode, PhotoResult, PhotoTask
+from db.engine import Database
+from workers.identify import ChunkEnd, IdentifyContext, OnProgress, identify_chunk
+from workers.logs import set_up_worker_logging
+from workers.pulse import Pulse, SlotReporter
+from workers.spec import NodeSpec, Role
+from workers.stop import StopFlag
+from workers.train import RunEnd, TrainContext, run_training
+from workers.watch import Loaded, ModelWatch
+
+if TYPE_CHECKING:
+    from core.models.holder import ServingModel
+    from core.recognise import Recogniser
+
+_log = logging.getLogger(__name__)
+
+MAX_STUCK_THREADS = 8
+"""Reading threads that hang for good before the process is replaced: each holds a stack and a photo."""
+
+
+class Handler(Protocol):
+    """What a child does with the ids that come out of doorbells."""
+
+    def identify(self, chunk_id: int) -> ChunkEnd:
+        """Work on a chunk."""
+
+    def train(self, run_id: int) -> RunEnd:
+        """Work on a training run."""
+
+
+class Runtime:
+    """Everything one child process holds."""
+
+    def __init__(self, spec: NodeSpec, slot: int) -> None:
+        self._database = Database.from_settings(spec.settings)
+        self._flag = StopFlag()
+        self._recognition = _Recognition(spec) if spec.role is Role.IDENTIFY else None
+        self._watch = ModelWatch(self._database, self._recognition.holder) if self._recognition else None
+        self._reporter = SlotReporter(spec, spec.slot_name(slot), self._database, utc_now, self._watch)
+        self._pulse = Pulse(self._reporter, self._watch, spec.settings.model_poll_s)
+        self._spec = spec
+
+    def start(self) -> None:
+        """Load the model that should serve, if there is one, and begin to report."""
+        self._pulse.start()
+
+    def stop(self) -> None:
+        """Report the end and let everything go."""
+        self._pulse.stop()
+        if self._recognition is not None:
+            self._recognition.close()
+        self._database.close()
+
+    def identify(self, chunk_id: int) -> ChunkEnd:
+        """Work on a chunk."""
+        if self._watch is None or self._recognition is None:
+            raise RuntimeError(f"a {self._spec.role} process was sent a chunk")
+        context = IdentifyContext(
+            database=self._database,
+            watch=self._watch,
+            recognise=self._recognition,
+            reporter=self._reporter,
+            stop=self._flag,
+            clock=utc_now,
+            lease_s=self._spec.settings.lease_s,
+            poll_s=self._spec.settings.model_poll_s,
+        )
+        with self._flag.busy():
+            end = identify_chunk(chunk_id, context)
+        return ChunkEnd.RESTART if self._recognition.worn_out else end
+
+    def train(self, run_id: int) -> RunEnd:
+        """Work on a training run."""
+        context = TrainContext(
+            database=self._database,
+            settings=self._spec.settings,
+            reporter=self._reporter,
+            stop=self._flag,
+            clock=utc_now,
+            device=self._spec.torch_device,
+            threads=self._spec.threads,
+        )
+        with self._flag.busy():
+            return run_training(run_id, context)
+
+
+class _Recognition:
+    """The model holder and the pipeline that runs its model."""
+
+    def __init__(self, spec: NodeSpec) -> None:
+        from core.images.decode import DecodeLimits
+        from core.images.read import PhotoReader
+        from core.models.engine import load_engine
+        from core.models.holder import ModelHolder
+        from core.models.store import ModelStore
+
+        settings = spec.settings
+        store = ModelStore(settings.artifacts_dir)
+        self._settings = settings
+        self._reader = PhotoReader.from_settings(settings)
+        self._limits = DecodeLimits.from_settings(settings)
+        self._recogniser: Recogniser | None = None
+        self.holder = ModelHolder(
+            lambda sha256: load_engine(
+                store.path(sha256), sha256, spec.torch_device, batch_size=settings.batch_size, threads=spec.threads
+            )
+        )
+
+    def __call__(
+        self, model: Loaded, tasks: Sequence[PhotoTask], faces: FacesMode, on_progress: OnProgress
+    ) -> list[PhotoResult]:
+        """Recognise photos with a model that the holder gave."""
+        return self._with_engine(cast("ServingModel", model)).recognise(tasks, on_progress, faces=faces)
+
+    @property
+    def worn_out(self) -> bool:
+        """Whether so many reading threads hang that a new process should take over."""
+        return self._recogniser is not None and self._recogniser.stuck_threads >= MAX_STUCK_THREADS
+
+    def close(self) -> None:
+        """Let the model and the threads go."""
+        if self._recogniser is not None:
+            self._recogniser.close()
+        self.holder.close()
+
+    def _with_engine(self, model: "ServingModel") -> "Recogniser":
+        from core.recognise import Recogniser
+
+        if self._recogniser is None:
+            self._recogniser = Recogniser(
+                self._reader, model.engine, self._limits, read_threads=self._settings.read_threads
+            )
+        else:
+            self._recogniser.use_engine(model.engine)
+        return self._recogniser
+
+
+_runtime: Runtime | None = None
+
+
+def start(spec: NodeSpec, slot: int) -> None:
+    """Build this process's runtime; called once, when the child starts.
+
+    Args:
+        spec: the node.
+        slot: which of its children this is, from 0.
+    """
+    global _runtime
+    set_up_worker_logging(f"{spec.role}/{slot}", spec.settings.log_level)
+    claim_cores(spec, slot)
+    _runtime = Runtime(spec, slot)
+    _runtime.start()
+
+
+def current() -> Handler:
+    """Return this process's runtime."""
+    if _runtime is None:
+        raise RuntimeError("the runtime is used before the process has started it")
+    return _runtime
+
+
+def stop() -> None:
+    """Tear this process's runtime down, if there is one."""
+    global _runtime
+    if _runtime is not None:
+        _runtime.stop()
+        _runtime = None
+
+
+def claim_cores(spec: NodeSpec, slot: int) -> None:
+    """Give this slot its share of the cores, before torch makes its thread pools."""
+    os.environ["OMP_NUM_THREADS"] = str(spec.threads)
+    # Threads that spin while they wait take the core from whoever has work: with two busy processes on two cores an
+    # epoch of training took 43 s spinning and 7 s sleeping.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    import torch
+
+    torch.set_num_threads(spec.threads)
+    torch.set_num_interop_threads(1)
+    cores = sorted(os.sched_getaffinity(0))
+    if spec.device == "cpu" and spec.slots > 1 and spec.slots * spec.threads <= len(cores):
+        os.sched_setaffinity(0, cores[slot * spec.threads : (slot + 1) * spec.threads])
+
+
+def slot_of_process(process: Any) -> int:
+    """Return which child of the pool a billiard process is, from 0; a replacement takes over the number."""
+    return int(process.index)

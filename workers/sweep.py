@@ -1,0 +1,175 @@
+"""The sweeper: takes work back whose lease ran out, rings for work that waits unheard, and closes what is finished.
+
+Every step is one idempotent transaction, so several sweepers may run, and one may die at any point.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+
+from core.clock import Clock, utc_now
+from core.errors import ArtifactStoreError, ServiceError
+from core.models.store import ModelStore
+from core.settings import Settings
+from db import chunks, jobs, nodes, registry, runs
+from db.engine import Database
+from workers.doorbell import Doorbell
+
+_log = logging.getLogger(__name__)
+
+LOW_WATER = 256
+"""With fewer bells waiting than this, more are rung."""
+
+TOP_UP = 256
+"""Bells rung in one round at most: what a large fleet works off until the next."""
+
+_HURRIED_S = 0.5
+"""Pause after a round that rang all it may: more wait."""
+
+_BROKEN_SUBMISSION_AFTER = timedelta(minutes=10)
+_FORGET_NODES_AFTER = timedelta(hours=1)
+_ORPHANS_EVERY_S = 3600.0
+_ORPHAN_ARTIFACT_AFTER_S = 7 * 86_400.0
+"""Long, as an artifact lies in the store before it is registered, and two fleets may share a store by mistake."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepReport:
+    """What one round did."""
+
+    chunks_reclaimed: int = 0
+    runs_reclaimed: int = 0
+    jobs_closed: int = 0
+    submissions_discarded: int = 0
+    chunks_rung: int = 0
+    runs_rung: int = 0
+
+    def __str__(self) -> str:
+        """Name what is not zero."""
+        done = {field.name: getattr(self, field.name) for field in fields(self)}
+        return ", ".join(f"{name} {count}" for name, count in done.items() if count)
+
+
+def sweep_once(database: Database, doorbell: Doorbell, settings: Settings, now: datetime) -> SweepReport:
+    """Do one round.
+
+    Raises:
+        DatabaseUnreachableError: the ledger did not answer; the next round does what is left.
+        RedisUnreachableError: nobody could be told; what was taken back is, and the next round rings.
+    """
+    discarded = _discard_broken_submissions(database, now)
+    with database.write() as session:
+        chunks_reclaimed = chunks.reclaim_expired(session, now)
+        runs_reclaimed = runs.reclaim_expired(session, now)
+        closed = jobs.close_finished_jobs(session, now)
+        nodes.forget_nodes(session, now - _FORGET_NODES_AFTER)
+    rung_before = now - 2 * timedelta(seconds=settings.sweep_interval_s)
+    return SweepReport(
+        chunks_reclaimed=chunks_reclaimed,
+        runs_reclaimed=runs_reclaimed,
+        jobs_closed=closed,
+        submissions_discarded=discarded,
+        chunks_rung=_ring_chunks(database, doorbell, rung_before, now),
+        runs_rung=_ring_runs(database, doorbell, rung_before, now),
+    )
+
+
+def _discard_broken_submissions(database: Database, now: datetime) -> int:
+    with database.read() as session:
+        broken = jobs.find_broken_submissions(session, now - _BROKEN_SUBMISSION_AFTER)
+    for job_id in broken:
+        with database.write() as session:
+            jobs.discard_submission(session, job_id)
+    return len(broken)
+
+
+def _ring_chunks(database: Database, doorbell: Doorbell, rung_before: datetime, now: datetime) -> int:
+    """Top the queue up when it runs low."""
+    with database.read() as session:
+        due = chunks.find_to_ring(session, rung_before, TOP_UP)
+    waiting = doorbell.waiting()
+    # As many bells waiting as chunks: most likely theirs. Bells of finished chunks are soon worked off, so a chunk
+    # whose bell was lost is rung a little later then, not never.
+    if not due or waiting >= min(LOW_WATER, len(due)):
+        return 0
+    doorbell.ring_chunks(due)
+    with database.write() as session:  # after publishing: a crash in between rings twice, never not at all
+        chunks.mark_rung(session, due, now)
+    return len(due)
+
+
+def _ring_runs(database: Database, doorbell: Doorbell, rung_before: datetime, now: datetime) -> int:
+    with database.read() as session:
+        due = runs.find_to_ring(session, rung_before)
+    if not due or doorbell.waiting_runs() >= len(due):
+        return 0
+    for run_id in due:
+        doorbell.ring_run(run_id)
+        with database.write() as session:
+            runs.mark_rung(session, run_id, now)
+    return len(due)
+
+
+def remove_orphan_artifacts(database: Database, settings: Settings) -> list[str]:
+    """Remove artifacts that no model refers to and that are old, with what interrupted writers left.
+
+    Raises:
+        DatabaseUnreachableError: the ledger did not say which are referred to; nothing was removed.
+    """
+    with database.read() as session:
+        keep = registry.referenced_artifacts(session)
+    return ModelStore(settings.artifacts_dir).remove_unreferenced(keep, older_than_s=_ORPHAN_ARTIFACT_AFTER_S)
+
+
+def run_sweeper(
+    database: Database,
+    doorbell: Doorbell,
+    settings: Settings,
+    *,
+    wait: Callable[[float], bool],
+    clock: Clock = utc_now,
+) -> None:
+    """Sweep until told to stop. Survives the ledger or Redis being away; each outage is logged once.
+
+    Args:
+        database: the ledger.
+        doorbell: rings.
+        settings: the interval.
+        wait: waits so many seconds, or less when told to stop; returns whether it was.
+        clock: the time.
+    """
+    outages = _Outages()
+    orphans_due_s = 0.0
+    rung = 0
+    while not wait(_HURRIED_S if rung >= TOP_UP else settings.sweep_interval_s):
+        rung = 0
+        try:
+            report = sweep_once(database, doorbell, settings, clock())
+            rung = report.chunks_rung
+            if str(report):
+                _log.info("swept: %s", report)
+            if time.monotonic() >= orphans_due_s:
+                orphans_due_s = time.monotonic() + _ORPHANS_EVERY_S
+                remove_orphan_artifacts(database, settings)
+            outages.end()
+        except (ServiceError, ArtifactStoreError) as error:
+            outages.note(error)
+
+
+class _Outages:
+    """Logs the beginning and the end of an outage, not every round of it."""
+
+    def __init__(self) -> None:
+        self._code: str | None = None
+
+    def note(self, error: ServiceError | ArtifactStoreError) -> None:
+        if error.code != self._code:
+            _log.warning("%s", error)
+        self._code = error.code
+
+    def end(self) -> None:
+        if self._code is not None:
+            _log.info("%s is over", self._code)
+        self._code = None

@@ -1,0 +1,251 @@
+"""Running a training run: claim, freeze the dataset, train, export, then register and activate in one transaction.
+
+Plain code that knows no Celery and no Redis; the networks are in core/training. A run that is given back resumes from
+its last checkpoint.
+"""
+
+import json
+import logging
+import shutil
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.clock import Clock
+from core.errors import (
+    ActivationConflictError,
+    DatabaseUnreachableError,
+    FacefleetError,
+    LeaseLostError,
+    RunCancelledError,
+    SourceUnreachableError,
+)
+from core.records import RunState
+from core.settings import Settings
+from db import people, registry, runs
+from db.engine import Database
+from db.ids import model_version
+from db.runs import RunLease
+from workers.heartbeat import Heartbeat
+from workers.pulse import SlotReporter
+from workers.retry import is_device_error, retry_database
+from workers.snapshot import Snapshot
+from workers.stop import StopFlag, StopRequested
+
+if TYPE_CHECKING:
+    from core.models.manifest import Manifest
+    from core.training.request import TrainedNetwork
+
+_log = logging.getLogger(__name__)
+
+_ACTIVATION_TRIES = 3
+_SKIPPED_KEPT = 50
+"""Unreadable photos named in the metrics; their number is kept in full."""
+
+
+class RunEnd(Enum):
+    """How a doorbell for a training run ended."""
+
+    ENDED = "ended"  # succeeded, failed or cancelled: recorded
+    NOT_TO_BE_HAD = "not to be had"  # ended already, held by another trainer, or cancelled
+    GIVEN_BACK = "given back"  # queued again; it resumes from its last checkpoint
+    LOST = "lost"  # another trainer has it, or the ledger cannot be told: nothing more is written
+    RESTART = "restart"  # queued again, and this process must be replaced
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainContext:
+    """What training needs."""
+
+    database: Database
+    settings: Settings
+    reporter: SlotReporter
+    stop: StopFlag
+    clock: Clock
+    device: str
+    """As torch calls it."""
+    threads: int
+
+
+def run_training(run_id: int, context: TrainContext) -> RunEnd:
+    """Answer a doorbell for a training run."""
+    try:
+        lease = _claim(run_id, context)
+    except DatabaseUnreachableError as error:
+        _log.warning("%s", error)
+        return RunEnd.LOST
+    if lease is None:
+        return RunEnd.NOT_TO_BE_HAD
+    _log.info("run %s: attempt %d", lease.public_id, lease.attempt)
+    with Heartbeat(lease, context.database, context.clock, context.settings.lease_s, context.stop) as heartbeat:
+        try:
+            _work(lease, heartbeat, context)
+        except Exception as error:
+            return _settle(lease, error, heartbeat, context)
+    return RunEnd.ENDED
+
+
+def _claim(run_id: int, context: TrainContext) -> RunLease | None:
+    with context.database.write() as session:
+        return runs.claim_run(session, run_id, context.reporter.name, context.clock(), context.settings.lease_s)
+
+
+def _work(lease: RunLease, heartbeat: Heartbeat, context: TrainContext) -> None:
+    """Turn labels into a registered model."""
+    folder = context.settings.runs_dir / lease.public_id
+    _set_stage(lease, "reading labels", context)
+    snapshot = _freeze(folder / "snapshot.jsonl", context)
+    _set_stage(lease, "training", context, snapshot.digest)
+    trained = _train(lease, snapshot, folder / "checkpoints", heartbeat, context)
+    _set_stage(lease, "exporting", context)
+    staged = folder / "model.pt"
+    manifest = _export(trained, staged, snapshot.digest, context)
+    retry_database(lambda: _publish(lease, staged, manifest, context))
+    staged.unlink()
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+
+
+def _set_stage(lease: RunLease, stage: str, context: TrainContext, dataset_digest: str | None = None) -> None:
+    with context.database.write() as session:
+        runs.set_stage(session, lease, stage, dataset_digest)
+
+
+def _freeze(file: Path, context: TrainContext) -> Snapshot:
+    """Return the run's dataset: the one it was begun with, or the labels that hold now."""
+    if file.exists():
+        return Snapshot.load(file)
+    with context.database.read() as session:
+        classes, train, test = people.training_set(session)
+    snapshot = Snapshot(classes=tuple(classes), train=tuple(train), test=tuple(test))
+    snapshot.save(file)
+    return snapshot
+
+
+def _train(
+    lease: RunLease, snapshot: Snapshot, checkpoints: Path, heartbeat: Heartbeat, context: TrainContext
+) -> "TrainedNetwork":
+    """Train the network; each epoch is recorded when it ends."""
+    from core.training.train import TrainingRequest, train_network
+    from workers.crops import CropLoader
+
+    request = TrainingRequest(
+        classes=snapshot.classes,
+        train=snapshot.train,
+        test=snapshot.test,
+        recipe=lease.recipe,
+        epochs=lease.options.get("epochs"),
+        seed=lease.options.get("seed", 0),
+        device=context.device,
+        threads=context.threads,
+        read_threads=context.settings.read_threads,
+    )
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    return train_network(
+        request,
+        load_crop=CropLoader(context.settings),
+        on_epoch=heartbeat.record_epoch,
+        should_stop=heartbeat.should_stop,
+        checkpoints=checkpoints,
+    )
+
+
+def _export(trained: "TrainedNetwork", staged: Path, digest: str, context: TrainContext) -> "Manifest":
+    """Write the artifact; the photos that could not be read stand in its metrics."""
+    from core.models.export import export_model
+
+    skipped = [{"uri": photo.uri, "code": photo.code} for photo in trained.skipped[:_SKIPPED_KEPT]]
+    metrics = {**trained.metrics, "unreadable_photos": {"count": len(trained.skipped), "first": skipped}}
+    with context.database.read() as session:
+        parent = registry.serving_model(session)
+    return export_model(
+        replace(trained, metrics=metrics),
+        staged,
+        dataset_digest=digest,
+        created_at=context.clock(),
+        parent=parent.sha256 if parent else None,
+    )
+
+
+def _publish(lease: RunLease, staged: Path, manifest: "Manifest", context: TrainContext) -> None:
+    """Store the artifact, then register it, activate it if asked to, and end the run in one transaction."""
+    from core.models.store import ModelStore
+
+    sha256 = ModelStore(context.settings.artifacts_dir).put(staged)
+    for attempt in range(1, _ACTIVATION_TRIES + 1):
+        try:
+            return _register(lease, sha256, manifest, context)
+        except ActivationConflictError as error:
+            if attempt == _ACTIVATION_TRIES:
+                raise
+            _log.info("%s", error)
+    return None
+
+
+def _register(lease: RunLease, sha256: str, manifest: "Manifest", context: TrainContext) -> None:
+    now = context.clock()
+    activate = bool(lease.options.get("activate", True))
+    with context.database.write() as session:
+        parent = registry.serving_model(session)
+        model = registry.register_model(
+            session,
+            sha256=sha256,
+            manifest=json.loads(manifest.to_json()),
+            run_id=lease.run_id,
+            parent_id=parent.model_id if parent else None,
+            now=now,
+        )
+        if activate:
+            who = str(lease.options.get("who", "trainer"))
+            registry.activate_model(session, model, who=who, why=f"trained by run {lease.public_id}", now=now)
+        reason = None if activate else f"{model_version(model.id)} was registered and not activated, as asked"
+        runs.finish_run(session, lease, RunState.SUCCEEDED, now=now, reason=reason, activated=activate)
+        context.reporter.write(session, advanced=True)
+
+
+def _settle(lease: RunLease, error: Exception, heartbeat: Heartbeat, context: TrainContext) -> RunEnd:
+    """Record how a run ended that gave no model, or give it back."""
+    try:
+        if isinstance(error, RunCancelledError | StopRequested):
+            return _settle_stop(lease, heartbeat, context)
+        return _settle_failure(lease, error, context)
+    except (LeaseLostError, DatabaseUnreachableError) as outage:
+        _log.warning("run %s: %s", lease.public_id, outage)
+        return RunEnd.LOST
+
+
+def _settle_stop(lease: RunLease, heartbeat: Heartbeat, context: TrainContext) -> RunEnd:
+    """Training was broken off because the run was cancelled, its lease was lost, or the process stops."""
+    if heartbeat.lost:
+        _log.warning("run %s has another trainer now; nothing of it is written here", lease.public_id)
+        return RunEnd.LOST
+    with context.database.write() as session:
+        if heartbeat.cancelled:
+            runs.finish_run(session, lease, RunState.CANCELLED, now=context.clock(), reason="cancelled")
+            return RunEnd.ENDED
+        runs.release_run(session, lease)
+    return RunEnd.GIVEN_BACK
+
+
+def _settle_failure(lease: RunLease, error: Exception, context: TrainContext) -> RunEnd:
+    if isinstance(error, LeaseLostError | DatabaseUnreachableError):
+        raise error
+    if isinstance(error, SourceUnreachableError) or is_device_error(error):
+        _log.error("run %s is tried again: %s", lease.public_id, error, exc_info=error)
+        with context.database.write() as session:
+            runs.expire_lease(session, lease, context.clock())
+        return RunEnd.RESTART if is_device_error(error) else RunEnd.GIVEN_BACK
+    _log.error("run %s failed", lease.public_id, exc_info=error)
+    with context.database.write() as session:
+        runs.finish_run(session, lease, RunState.FAILED, now=context.clock(), reason=_reason(error))
+    return RunEnd.ENDED
+
+
+def _reason(error: Exception) -> str:
+    """Say to a person why a run failed."""
+    if isinstance(error, FacefleetError):
+        return error.message
+    return (
+        f"An error inside facefleet ({type(error).__name__}: {error}). The active model goes on serving. "
+        f"The trainer's log says where it happened; please report it."
+    )
