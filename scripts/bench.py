@@ -54,7 +54,7 @@ def _print(document: dict[str, Any]) -> None:
         console,
         [
             ("queue / bare", f"{ratio['median']:.2f} (median; {ratio['min']:.2f} to {ratio['max']:.2f})"),
-            ("share of queue", show_share(1 - ratio["median"])),
+            ("cost of the queue", show_share(1 - ratio["median"])),
             ("work", f"{document['count']:,} photos a round, {document['rounds']} rounds, {document['source']}"),
             ("processes", f"{document['workers']} on either side"),
             ("model", f"{machine['backbone']}, run as {machine['variant']}"),

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import time
+import warnings
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Self
@@ -60,6 +61,7 @@ class BareProcesses:
 
 def _serve(pipe: Connection, spec: NodeSpec, model: ServingModel, slot: int) -> None:
     """Be one process: load the model, then look at lists of photos until the pipe closes."""
+    warnings.simplefilter("ignore")  # as in every process that users start
     from core.images.decode import DecodeLimits
     from core.images.read import PhotoReader
     from core.models.engine import load_engine

@@ -81,7 +81,7 @@ def _discard_broken_submissions(database: Database, now: datetime) -> int:
         broken = jobs.find_broken_submissions(session, now - _BROKEN_SUBMISSION_AFTER)
     for job_id in broken:
         with database.write() as session:
-            jobs.discard_submission(session, job_id)
+            jobs.discard_submission(session, job_id, untouched_since=now - _BROKEN_SUBMISSION_AFTER)
     return len(broken)
 
 

@@ -17,7 +17,7 @@ import pytest
 from core.images.sample import write_sample
 
 ROOT = Path(__file__).resolve().parents[2]
-_PATIENCE_S = 240.0
+_PATIENCE_S = 540.0
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("demo")]
 
@@ -64,7 +64,7 @@ class Demo:
 
     def _processes(self) -> Iterator[str]:
         for process in psutil.process_iter(["pid", "cmdline", "environ"]):
-            if (process.info["environ"] or {}).get("TMPDIR") == str(self.temporary):
+            if str(self.temporary) in (process.info["environ"] or {}).get("TMPDIR", ""):
                 yield f"{process.pid} {process.info['cmdline']}"
 
 
@@ -92,8 +92,9 @@ def test_the_demo_names_drawn_people_and_leaves_strangers_nameless(demo: Demo) -
     document: dict[str, Any] = json.loads(ran.stdout)
     accuracy, strangers = document["accuracy"], document["strangers"]
     assert accuracy["probes"] == accuracy["named_right"] + accuracy["refused"] + accuracy["named_wrong"]
-    assert accuracy["named_right"] >= 0.8 * accuracy["probes"]
-    assert accuracy["rank1"] >= 0.9
+    assert accuracy["rank1"] >= 0.95
+    assert accuracy["named_right"] >= 0.6 * accuracy["probes"]
+    assert accuracy["named_wrong"] <= 0.02 * accuracy["probes"]
     assert strangers["named"] <= 0.1 * strangers["total"]
     page = Path(document["report"]).read_text(encoding="utf-8")
     assert document["model"]["sha256"] in page
