@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from scripts.report import ReportData
 
 _WORKERS = 2
-# The threshold is chosen from a quarter of the people; from few it lies so high that hardly anybody is named. Measured:
-# 12 people (8 photos each) 0 of 72 named, 24 people (8) 71 %, 32 people (10) 81 %; all with every nearest person right.
+# A quarter of the people are held out to choose the threshold by. Of 12 people that is three, and the threshold lay so
+# high that nobody was named; of 32 it names most.
 _PEOPLE, _PHOTOS_TO_LEARN, _PHOTOS_TO_TRY, _STRANGERS = 32, 10, 4, 32
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -22,6 +22,9 @@ ROOT = Path(__file__).resolve().parents[2]
 _READY = "facefleet is ready: "
 _PATIENCE_S = 180.0
 
+# One fleet at a time: each takes the usual port for its page if that is free.
+pytestmark = pytest.mark.xdist_group("fleet")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Home:
@@ -197,7 +200,7 @@ def test_up_that_is_stopped_while_it_starts_stops_clean(home: Home) -> None:
 
 def test_a_job_that_waits_survives_until_the_fleet_is_up(home: Home, sample: Path) -> None:
     home.run("db", "upgrade")
-    submitted = home.ask("submit", sample / "test")
+    submitted = home.ask("submit", sample / "test", code=3)  # no Redis yet; the job is recorded all the same
     assert submitted["state"] == "running"
 
     shown = home.ask("job", "show", submitted["job"])

@@ -19,7 +19,7 @@ from core.images.sample import write_sample
 ROOT = Path(__file__).resolve().parents[2]
 _PATIENCE_S = 540.0
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("demo")]
+pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("fleet")]
 
 
 class Demo:
@@ -93,7 +93,7 @@ def test_the_demo_names_drawn_people_and_leaves_strangers_nameless(demo: Demo) -
     accuracy, strangers = document["accuracy"], document["strangers"]
     assert accuracy["probes"] == accuracy["named_right"] + accuracy["refused"] + accuracy["named_wrong"]
     assert accuracy["rank1"] >= 0.95
-    assert accuracy["named_right"] >= 0.6 * accuracy["probes"]
+    assert accuracy["named_right"] >= 0.5 * accuracy["probes"]
     assert accuracy["named_wrong"] <= 0.02 * accuracy["probes"]
     assert strangers["named"] <= 0.1 * strangers["total"]
     page = Path(document["report"]).read_text(encoding="utf-8")

@@ -158,9 +158,9 @@ def test_engines_that_are_let_go_free_their_memory(store: ModelStore, variant: V
     process = psutil.Process()
     load(store, sha256, variants=[variant])
     before = process.memory_info().rss
-    for _ in range(8):
+    for _ in range(24):
         load(store, sha256, variants=[variant])
-    assert process.memory_info().rss - before < 70e6  # eight that stay would hold 144 MB
+    assert process.memory_info().rss - before < 200e6  # 24 that stay would hold 432 MB
 
 
 def test_bytes_that_are_not_the_registered_ones_are_not_loaded(store: ModelStore) -> None:

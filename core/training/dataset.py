@@ -1,0 +1,103 @@
+"""The photos of a run as one tensor in memory: read once, in parallel, unreadable ones left out and listed."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from core.errors import PhotoError, RunCancelledError, TrainingSetTooLargeError
+from core.records import Example
+from core.training.request import LoadCrop, SkippedPhoto
+
+_PAGE = 256  # photos handed to the readers between two looks at should_stop
+
+
+@dataclass(frozen=True, kw_only=True)
+class CropSet:
+    """Crops and whose they are."""
+
+    crops: Tensor
+    """uint8 [N, 3, S, S] RGB, on the CPU."""
+    labels: Tensor
+    """int64 [N]: class of each; -1 for a stranger."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def rows(self, rows: Tensor) -> "CropSet":
+        """Return the crops at these places (int64 or bool), copied."""
+        return CropSet(crops=self.crops[rows], labels=self.labels[rows])
+
+    def relabelled(self, new_labels: Tensor) -> "CropSet":
+        """Return the same crops where class c is `new_labels[c]` (int64); strangers stay strangers."""
+        labels = torch.where(self.labels < 0, self.labels, new_labels[self.labels.clamp(min=0)])
+        return CropSet(crops=self.crops, labels=labels)
+
+
+def load_crops(
+    examples: Sequence[Example],
+    load_crop: LoadCrop,
+    size_px: int,
+    *,
+    read_threads: int,
+    should_stop: Callable[[], bool],
+) -> tuple[CropSet, tuple[SkippedPhoto, ...]]:
+    """Read photos into one tensor, in the order of the examples.
+
+    Returns:
+        The crops of the readable photos, and the unreadable ones.
+
+    Raises:
+        RunCancelledError: `should_stop` said so.
+        SourceUnreachableError: out of `load_crop`.
+    """
+    crops = np.empty((len(examples), size_px, size_px, 3), dtype=np.uint8)
+    labels: list[int] = []
+    skipped: list[SkippedPhoto] = []
+    for example, result in _read_all(examples, load_crop, size_px, read_threads, should_stop):
+        if isinstance(result, PhotoError):
+            skipped.append(SkippedPhoto(uri=example.uri, code=result.code, message=result.message))
+        else:
+            crops[len(labels)] = result
+            labels.append(example.class_index)
+    tensor = torch.from_numpy(crops[: len(labels)]).permute(0, 3, 1, 2)
+    return CropSet(crops=tensor.contiguous(), labels=torch.tensor(labels, dtype=torch.int64)), tuple(skipped)
+
+
+def check_memory(photos: int, size_px: int, max_bytes: int) -> None:
+    """Refuse a set whose crops would not fit.
+
+    Raises:
+        TrainingSetTooLargeError: `photos` crops of `size_px` take more than `max_bytes`.
+    """
+    needed = photos * 3 * size_px**2
+    if needed > max_bytes:
+        raise TrainingSetTooLargeError(
+            f"The {photos} labelled photos would take {needed / 2**30:.1f} GiB of memory as crops, more than the "
+            f"{max_bytes / 2**30:.1f} GiB allowed; nothing was trained. Train on fewer photos a person."
+        )
+
+
+def _read_all(
+    examples: Sequence[Example],
+    load_crop: LoadCrop,
+    size_px: int,
+    read_threads: int,
+    should_stop: Callable[[], bool],
+) -> Iterator[tuple[Example, NDArray[np.uint8] | PhotoError]]:
+    def read(example: Example) -> NDArray[np.uint8] | PhotoError:
+        try:
+            return load_crop(example, size_px)
+        except PhotoError as error:
+            return error
+
+    with ThreadPoolExecutor(max_workers=read_threads, thread_name_prefix="crops") as readers:
+        for start in range(0, len(examples), _PAGE):
+            if should_stop():
+                raise RunCancelledError("The training run was cancelled while its photos were read; no model was made.")
+            page = examples[start : start + _PAGE]
+            yield from zip(page, readers.map(read, page), strict=True)

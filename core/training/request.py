@@ -1,0 +1,89 @@
+"""What training takes and what it gives. How it trains is in the other modules of this package."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from core.faces.rule import RejectRule
+from core.records import EpochProgress, Example, PersonClass
+
+if TYPE_CHECKING:
+    from core.nets.servable import Servable
+
+
+class LoadCrop(Protocol):
+    """Reads one photo as the network's input; called from several threads."""
+
+    def __call__(self, example: Example, size_px: int) -> NDArray[np.uint8]:
+        """Return uint8 [size_px, size_px, 3] RGB.
+
+        Raises:
+            PhotoError: the photo cannot be used.
+            SourceUnreachableError: the place it lies in did not answer.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRequest:
+    """What to learn, from what, and how."""
+
+    classes: tuple[PersonClass, ...]
+    """The people, in the order of the classes."""
+    train: tuple[Example, ...]
+    """Photos to learn from; every class_index is an index into `classes`."""
+    test: tuple[Example, ...]
+    """Photos that only the figures are made from; a class_index of -1 is a stranger. May be empty."""
+    recipe: str
+    """A name out of core.training.recipes."""
+    epochs: int | None = None
+    """Instead of the recipe's own number of epochs, >= 1."""
+    seed: int = 0
+    """The same seed gives the same network on the same machine with the same number of threads."""
+    device: str = "cpu"
+    """A torch device: `cpu`, `cuda:0`."""
+    threads: int | None = None
+    """How many cores to compute on; None: as many as torch is set to."""
+    read_threads: int = 4
+    """How many photos are read at once."""
+    max_crop_bytes: int = 4 * 2**30
+    """Most memory that the crops of all photos may take together."""
+
+
+class SkippedPhoto(NamedTuple):
+    """A labelled photo that could not be read and was left out."""
+
+    uri: str
+    code: str
+    """Of the PhotoError."""
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedNetwork:
+    """A network with everything needed to serve and to judge it."""
+
+    network: "Servable"
+    """In eval mode, on the CPU."""
+    gallery: Tensor
+    """float32 [C, D]: one unit row a person, on the CPU."""
+    classes: tuple[PersonClass, ...]
+    """The people it tells apart: those of the request that have a usable training photo."""
+    backbone: str
+    recipe: str
+    input_size_px: int
+    embedding_dim: int
+    rule: RejectRule
+    metrics: dict[str, Any]
+    """JSON-able; see core.training.report."""
+    epochs: tuple[EpochProgress, ...]
+    skipped: tuple[SkippedPhoto, ...]
+    """Unreadable photos of the training and test sets."""
+    seed: int
+    train_count: int
+    """Photos it learned from."""
+    test_count: int
+    """Photos its figures are made from, strangers included."""

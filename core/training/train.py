@@ -1,0 +1,240 @@
+"""Trains a network from labelled photos: the whole course of a run, read from top to bottom.
+
+Two networks learn side by side: the one that is kept, from every photo; and a rehearsal that never sees some of the
+people and photos. What the rehearsal does with those is the only honest source for the reject rule, the confidence and
+the moment to stop, because a network gives even a stranger's photo to somebody it knows.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.errors import TooFewPeopleError
+from core.nets.registry import NETWORKS
+from core.nets.servable import Servable
+from core.records import EpochProgress, PersonClass
+from core.training.calibrate import Calibration
+from core.training.checkpoint import fingerprint, load_checkpoint, save_checkpoint
+from core.training.dataset import CropSet, check_memory, load_crops
+from core.training.loop import Learner, new_learner, train_one_epoch
+from core.training.recipes import Recipe, recipe_named
+from core.training.rehearsal import Unseen, answer_known, calibrate_on, gallery_of, renumbered, unseen_crops, validate
+from core.training.report import describe, score
+from core.training.request import LoadCrop, SkippedPhoto, TrainedNetwork, TrainingRequest
+from core.training.split import split_for_rehearsal
+
+__all__ = ["LoadCrop", "SkippedPhoto", "TrainedNetwork", "TrainingRequest", "train_network"]
+
+_FEWEST_PEOPLE = 2
+
+
+def train_network(
+    request: TrainingRequest,
+    *,
+    load_crop: LoadCrop,
+    on_epoch: Callable[[EpochProgress], None],
+    should_stop: Callable[[], bool],
+    checkpoints: Path | None = None,
+) -> TrainedNetwork:
+    """Train, calibrate and judge a network.
+
+    Args:
+        request: what to learn, from what, and how.
+        load_crop: reads one photo; called from `request.read_threads` threads.
+        on_epoch: told of every finished epoch, in order; of those of an earlier attempt only by the result.
+        should_stop: asked between photos and between batches.
+        checkpoints: a folder of this run alone; an interrupted run that is started again with it goes on where it was.
+
+    Raises:
+        TooFewPeopleError: fewer than two people have a usable photo.
+        TrainingSetTooLargeError: the photos do not fit into `request.max_crop_bytes`.
+        RunCancelledError: `should_stop` said so.
+        TrainingError: there is no such recipe.
+        SourceUnreachableError: out of `load_crop`.
+    """
+    recipe = recipe_named(request.recipe)
+    epochs = request.epochs or recipe.epochs
+    data = load_data(request, load_crop, NETWORKS[recipe.backbone].input_size_px, should_stop)
+    with reproducible(request):
+        run = build_run(request, recipe, data, epochs)
+        history = train(run, on_epoch, should_stop, checkpoints)
+        return finish(request, run, data, history)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """The photos of a run, in memory."""
+
+    classes: tuple[PersonClass, ...]
+    """People with a usable training photo."""
+    without_photos: tuple[PersonClass, ...]
+    """People of the request without one."""
+    train: CropSet
+    test: CropSet
+    skipped: tuple[SkippedPhoto, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What is trained."""
+
+    recipe: Recipe
+    epochs: int
+    final: Learner
+    """The network that is kept."""
+    rehearsal: Learner
+    """The one that is tried; the final one where there is nothing to leave out."""
+    unseen: Unseen
+
+    @property
+    def learners(self) -> dict[str, Learner]:
+        """The networks to train, by name."""
+        if self.rehearsal is self.final:
+            return {"final": self.final}
+        return {"final": self.final, "rehearsal": self.rehearsal}
+
+
+def load_data(request: TrainingRequest, load_crop: LoadCrop, size_px: int, should_stop: Callable[[], bool]) -> Data:
+    """Read all photos, and leave out the people of whom none can be read."""
+    check_memory(len(request.train) + len(request.test), size_px, request.max_crop_bytes)
+    (train_set, train_skipped), (test_set, test_skipped) = (
+        load_crops(examples, load_crop, size_px, read_threads=request.read_threads, should_stop=should_stop)
+        for examples in (request.train, request.test)
+    )
+    present = torch.bincount(train_set.labels, minlength=len(request.classes)) > 0
+    if present.sum() < _FEWEST_PEOPLE:
+        raise TooFewPeopleError(
+            f"Only {int(present.sum())} of {len(request.classes)} people have a usable training photo, and telling "
+            "people apart takes at least two; no model was made. Label photos of another person."
+        )
+    kept = [person for person, here in zip(request.classes, present.tolist(), strict=True) if here]
+    new_labels = torch.where(present, present.cumsum(0) - 1, -2)
+    test_set = test_set.relabelled(new_labels)
+    return Data(
+        classes=tuple(kept),
+        without_photos=tuple(person for person in request.classes if person not in kept),
+        train=train_set.relabelled(new_labels),
+        test=test_set.rows(test_set.labels > -2),
+        skipped=train_skipped + test_skipped,
+    )
+
+
+def build_run(request: TrainingRequest, recipe: Recipe, data: Data, epochs: int) -> Run:
+    """Split the data and build fresh networks."""
+    device = torch.device(request.device)
+    split = split_for_rehearsal(data.train.labels, torch.Generator().manual_seed(request.seed))
+    final = new_learner(recipe, data.train, epochs=epochs, seed=request.seed + 1, device=device)
+    rehearsal = final
+    if len(split.held_out) or len(split.strangers):
+        shown = data.train.relabelled(renumbered(split, len(data.classes))).rows(split.train)
+        rehearsal = new_learner(recipe, shown, epochs=epochs, seed=request.seed + 2, device=device)
+    return Run(
+        recipe=recipe,
+        epochs=epochs,
+        final=final,
+        rehearsal=rehearsal,
+        unseen=unseen_crops(data.train, split),
+    )
+
+
+def train(
+    run: Run, on_epoch: Callable[[EpochProgress], None], should_stop: Callable[[], bool], checkpoints: Path | None
+) -> list[EpochProgress]:
+    """Train to the last epoch or until the held-out photos say that it is enough."""
+    run_fingerprint = fingerprint(run.learners) if checkpoints else ""
+    history = load_checkpoint(checkpoints, run.learners, run_fingerprint) if checkpoints else []
+    while len(history) < run.epochs and not enough(history, run.recipe.patience):
+        history.append(train_epoch_of_all(run, len(history), should_stop))
+        if checkpoints:
+            save_checkpoint(checkpoints, run.learners, history, run_fingerprint)
+        on_epoch(history[-1])
+    return history
+
+
+def train_epoch_of_all(run: Run, epoch: int, should_stop: Callable[[], bool]) -> EpochProgress:
+    """Train one epoch (from 0) of each network, and try the rehearsal on its held-out photos."""
+    started = time.monotonic()
+    figures = {name: train_one_epoch(learner, epoch, should_stop) for name, learner in run.learners.items()}
+    val_loss, val_accuracy = validate(run.rehearsal, run.unseen.held_out)
+    return EpochProgress(
+        epoch=epoch + 1,
+        epochs=run.epochs,
+        train_loss=figures["final"].loss,
+        train_accuracy=figures["final"].accuracy,
+        val_loss=val_loss,
+        val_accuracy=val_accuracy,
+        learning_rate=figures["final"].learning_rate,
+        seconds=time.monotonic() - started,
+    )
+
+
+def enough(history: list[EpochProgress], patience: float | None) -> bool:
+    """Say whether the lowest held-out loss lies more than the share `patience` of all epochs back."""
+    losses = [epoch.val_loss for epoch in history if epoch.val_loss is not None]
+    if patience is None or not losses:
+        return False
+    return len(losses) - 1 - int(np.argmin(losses)) > patience * history[-1].epochs
+
+
+def finish(request: TrainingRequest, run: Run, data: Data, history: list[EpochProgress]) -> TrainedNetwork:
+    """Calibrate, judge, and take the final network out of training."""
+    calibration = calibrate_on(run.rehearsal, run.unseen, run.final)
+    gallery = gallery_of(run.final)
+    network = run.final.network
+    metrics = judge(run, data, gallery, calibration)
+    network.keep_classes(len(data.classes))
+    return TrainedNetwork(
+        network=Servable(network.cpu()).eval(),
+        gallery=gallery,
+        classes=data.classes,
+        backbone=run.recipe.backbone,
+        recipe=run.recipe.name,
+        input_size_px=network.input_size_px,
+        embedding_dim=network.embedding_dim,
+        rule=calibration.rule,
+        metrics=metrics,
+        epochs=tuple(history),
+        skipped=data.skipped,
+        seed=request.seed,
+        train_count=len(data.train),
+        test_count=len(data.test),
+    )
+
+
+def judge(run: Run, data: Data, gallery: Tensor, calibration: Calibration) -> dict[str, Any]:
+    """Return the metrics that the manifest keeps; see core.training.report."""
+    test = None
+    if len(data.test):
+        answers = answer_known(run.final, data.test)
+        arrays = answers.embeddings.numpy(), answers.logits.numpy(), gallery.numpy(), data.test.labels.numpy()
+        test = score(*arrays, calibration.rule, data.classes)
+    return {
+        "test": test,
+        "rehearsal": describe(calibration),
+        "people": len(data.classes),
+        "people_without_photos": [person.name for person in data.without_photos],
+        "photos_skipped": len(data.skipped),
+    }
+
+
+@contextmanager
+def reproducible(request: TrainingRequest) -> Iterator[None]:
+    """Seed torch's global generators and fix the number of threads; put everything back afterwards."""
+    device, threads = torch.device(request.device), torch.get_num_threads()
+    benchmark, deterministic = torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
+    try:
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(request.seed)
+            torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
+            torch.set_num_threads(request.threads or threads)
+            yield
+    finally:
+        torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = benchmark, deterministic
+        torch.set_num_threads(threads)

@@ -1,0 +1,71 @@
+"""Augmentation changes photos, never more than its policy allows, and the same way for the same seed."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from core.training.augment import AugmentPolicy, augment
+from core.training.recipes import RECIPES
+
+
+def _crops(count: int = 6, size_px: int = 24) -> torch.Tensor:
+    return torch.randint(0, 256, (count, 3, size_px, size_px), dtype=torch.uint8, generator=_seeded(3))
+
+
+def _seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_an_empty_policy_only_scales_to_unit_range() -> None:
+    crops = _crops()
+    assert torch.allclose(augment(crops, AugmentPolicy(), _seeded()), crops / 255.0, atol=1e-4)
+
+
+@pytest.mark.parametrize("recipe", sorted(RECIPES))
+def test_the_same_seed_gives_the_same_photos_and_another_gives_others(recipe: str) -> None:
+    policy = RECIPES[recipe].augment
+    once, again, other = (augment(_crops(), policy, _seeded(seed)) for seed in (1, 1, 2))
+    assert torch.equal(once, again)
+    assert not torch.allclose(once, other, atol=0.05)
+    assert once.isfinite().all()
+
+
+def test_flipping_mirrors_some_photos_and_leaves_the_others() -> None:
+    crops = _crops(count=20)
+    changed = augment(crops, AugmentPolicy(flip=True), _seeded())
+    mirrored = [torch.allclose(c, o.flip(2) / 255.0, atol=1e-3) for c, o in zip(changed, crops, strict=True)]
+    kept = [torch.allclose(c, o / 255.0, atol=1e-3) for c, o in zip(changed, crops, strict=True)]
+    assert all(a != b for a, b in zip(mirrored, kept, strict=True))
+    assert 0 < sum(mirrored) < 20
+
+
+def test_empty_corners_take_the_nearest_pixel() -> None:
+    white = torch.full((8, 3, 24, 24), 255, dtype=torch.uint8)
+    policy = AugmentPolicy(rotate_deg=40.0, shift=0.2, shear=0.2, zoom=0.2)
+    assert augment(white, policy, _seeded()).min() > 0.999
+
+
+def test_a_shift_moves_by_no_more_than_its_share() -> None:
+    line = torch.zeros(64, 3, 40, 40, dtype=torch.uint8)
+    line[:, :, :, 20] = 255
+    moved = augment(line, AugmentPolicy(shift=0.1), _seeded()).mean(dim=(1, 2)).argmax(dim=1) - 20
+    assert moved.abs().max() <= 4
+    assert moved.abs().max() >= 2
+
+
+def test_erasing_paints_one_shade_over_the_stated_share() -> None:
+    crops = _crops(count=200)
+    changed = (augment(crops, AugmentPolicy(erase=0.5), _seeded()) - crops / 255.0).abs().amax(dim=(1, 2, 3)) > 0.01
+    assert 70 < int(changed.sum()) < 130
+
+
+def test_grey_photos_have_three_equal_channels() -> None:
+    grey = augment(_crops(), AugmentPolicy(grey=1.0), _seeded())
+    assert torch.allclose(grey[:, 0], grey[:, 2], atol=1e-5)
+
+
+@pytest.mark.parametrize("amount", ["brightness", "contrast", "gamma", "side_light", "blur", "elastic"])
+def test_each_amount_changes_photos_by_itself(amount: str) -> None:
+    policy = dataclasses.replace(AugmentPolicy(), **{amount: 0.5})
+    assert (augment(_crops(), policy, _seeded()) - _crops() / 255.0).abs().max() > 0.02

@@ -1,0 +1,129 @@
+"""The reject rule keeps its promise on strangers drawn anew, and says how it was chosen."""
+
+import numpy as np
+import pytest
+
+from core.training.calibrate import (
+    NO_PROBES,
+    Probes,
+    calibrate,
+    named,
+    score_probes,
+    stranger_threshold,
+    student_quantile,
+)
+
+
+def _probes(similarity: np.ndarray, margin: float | np.ndarray, right: bool, people: int) -> Probes:
+    return Probes(
+        similarity=similarity.astype(np.float32),
+        margin=np.broadcast_to(np.asarray(margin, np.float32), similarity.shape),
+        right=np.full(len(similarity), right),
+        people=people,
+    )
+
+
+def _drawn(seed: int, count: int, mean: float) -> np.ndarray:
+    return np.random.default_rng(seed).normal(mean, 0.1, count)
+
+
+@pytest.mark.parametrize(("count", "most"), [(10, 0.015), (60, 0.02), (2000, 0.012)])
+def test_new_strangers_are_named_about_as_rarely_as_stated(count: int, most: float) -> None:
+    realised = []
+    for seed in range(40):
+        threshold, _ = stranger_threshold(_probes(_drawn(seed, count, 0.3), 0.2, False, count), 0.01)
+        realised.append((_drawn(1000 + seed, 20_000, 0.3) >= threshold).mean())
+    assert 0.002 <= np.mean(realised) <= most
+
+
+def test_a_single_stranger_still_gives_a_threshold_above_it_and_is_called_too_few() -> None:
+    threshold, how = stranger_threshold(_probes(np.array([0.4]), 0.2, False, 1), 0.01)
+    assert threshold > 0.6
+    assert "rough" in how
+
+
+def test_the_stranger_who_sets_the_threshold_does_not_pass_it() -> None:
+    strangers = _probes(_drawn(0, 100, 0.3), 0.2, False, 100)
+    threshold, how = stranger_threshold(strangers, 0.01)
+    assert not (strangers.similarity >= threshold).any()
+    assert how == "99% quantile of 100 photos of 100 people left out of a rehearsal training"
+
+
+def test_people_count_not_their_photos() -> None:
+    """New people pass what few people set more often than their many photos make believe."""
+    rng = np.random.default_rng(0)
+
+    def scores(people: int) -> np.ndarray:
+        return (rng.normal(0.3, 0.07, (people, 1)) + rng.normal(0.0, 0.07, (people, 10))).ravel()
+
+    realised = [
+        (scores(2000) >= stranger_threshold(_probes(scores(8), 0.2, False, 8), 0.01)[0]).mean() for _ in range(40)
+    ]
+    assert np.mean(realised) <= 0.02
+
+
+def test_without_strangers_only_faces_like_the_training_photos_are_named_and_the_rule_says_so() -> None:
+    enrolled = _probes(_drawn(0, 20, 0.8), 0.5, True, 2)
+    rule = calibrate(NO_PROBES, NO_PROBES, enrolled).rule
+    assert 0.6 < rule.threshold < 0.8
+    assert "no stranger has tested" in rule.basis
+
+
+@pytest.mark.parametrize(("p", "degrees", "expected"), [(0.99, 5, 3.365), (0.99, 24, 2.492), (0.95, 10, 1.812)])
+def test_student_quantiles_agree_with_the_tables(p: float, degrees: int, expected: float) -> None:
+    assert student_quantile(p, degrees) == pytest.approx(expected, rel=0.02)
+
+
+def test_the_margin_is_a_lead_that_training_photos_have_with_room_to_spare() -> None:
+    leads = np.linspace(0.2, 0.6, 200)
+    enrolled = _probes(_drawn(0, 200, 0.9), leads, True, 40)
+    margin = calibrate(NO_PROBES, _probes(_drawn(1, 50, 0.3), 0.1, False, 10), enrolled).rule.margin
+    assert 0.05 < margin < leads.min()
+
+
+def test_training_photos_that_are_all_wrong_ask_for_no_margin() -> None:
+    enrolled = _probes(_drawn(0, 20, 0.5), 0.5, False, 2)
+    assert calibrate(NO_PROBES, NO_PROBES, enrolled).rule.margin == 0.0
+
+
+def test_confidence_is_high_for_the_known_and_low_for_strangers() -> None:
+    known, strangers = _probes(_drawn(0, 60, 0.8), 0.4, True, 30), _probes(_drawn(1, 60, 0.3), 0.1, False, 10)
+    result = calibrate(known, strangers, known)
+    intercept, w_similarity, w_margin = result.rule.calibration
+    assert w_similarity >= 0.0
+    assert w_margin >= 0.0
+    assert intercept + 0.8 * w_similarity + 0.4 * w_margin > 2.0
+    assert intercept + 0.3 * w_similarity + 0.1 * w_margin < -2.0
+    assert result.expected_calibration_error is not None
+    assert result.expected_calibration_error < 0.1
+
+
+def test_too_few_labels_give_a_plain_calibration_and_no_claim_about_it() -> None:
+    known, strangers = _probes(_drawn(0, 2, 0.8), 0.4, True, 2), _probes(_drawn(1, 50, 0.3), 0.1, False, 10)
+    result = calibrate(known, strangers, known)
+    intercept, w_similarity, _ = result.rule.calibration
+    assert result.expected_calibration_error is None
+    assert intercept + w_similarity * result.rule.threshold == pytest.approx(0.0)
+
+
+def test_scores_that_mislead_never_lower_confidence_with_similarity() -> None:
+    known, strangers = _probes(_drawn(0, 60, 0.3), 0.4, True, 30), _probes(_drawn(1, 60, 0.8), 0.1, False, 10)
+    _, w_similarity, w_margin = calibrate(known, strangers, known).rule.calibration
+    assert w_similarity == 0.0
+    assert w_margin > 0.0
+
+
+def test_the_rule_names_whom_it_was_told_to() -> None:
+    strangers = _probes(_drawn(1, 50, 0.3), 0.1, False, 10)
+    known = _probes(_drawn(0, 30, 0.9), 0.5, True, 30)
+    rule = calibrate(known, strangers, known).rule
+    assert named(known, rule).mean() > 0.9
+    assert named(strangers, rule).mean() <= 0.02
+
+
+def test_probes_are_right_only_where_the_candidate_is_the_truth() -> None:
+    gallery = np.eye(3, dtype=np.float32)
+    probes = score_probes(gallery, gallery, gallery, np.array([0, 2, 7]))
+    assert probes.right.tolist() == [True, False, False]
+    assert probes.people == 3
+    assert probes.margin.tolist() == [1.0, 1.0, 1.0]

@@ -1,0 +1,72 @@
+"""One network learns: it improves, its sampler is fair, and it stops when asked to."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from core.errors import RunCancelledError
+from core.training.loop import Learner, answer, new_learner, sample_rows, train_one_epoch
+from core.training.recipes import RECIPES, Recipe
+from tests.unit.core.training.learning import QUICK, make_crops
+
+
+def _learner(recipe: Recipe = QUICK, epochs: int = 8) -> Learner:
+    torch.manual_seed(0)
+    return new_learner(recipe, make_crops([4, 4, 4]), epochs=epochs, seed=0, device=torch.device("cpu"))
+
+
+def _never() -> bool:
+    return False
+
+
+def test_a_network_learns_to_tell_three_patterns_apart() -> None:
+    recipe = dataclasses.replace(QUICK, fewest_steps=8)
+    learner = _learner(recipe)
+    figures = [train_one_epoch(learner, epoch, _never) for epoch in range(8)]
+    unseen = make_crops([8, 8, 8])
+    right = answer(learner.network, unseen.crops, learner.device).logits[:, :3].argmax(dim=1) == unseen.labels
+    assert figures[-1].loss < figures[0].loss
+    assert right.float().mean() > 0.8
+
+
+def test_the_learning_rate_rises_and_then_falls_to_almost_nothing() -> None:
+    learner = _learner(epochs=20)
+    rates = [train_one_epoch(learner, epoch, _never).learning_rate for epoch in (0, 2, 10, 19)]
+    assert rates[0] < rates[1]
+    assert rates[1] > rates[2] > rates[3]
+    assert rates[3] < 0.02 * QUICK.learning_rate
+
+
+def test_a_stop_is_honoured_before_the_next_batch() -> None:
+    learner = _learner()
+    before = {name: value.clone() for name, value in learner.network.state_dict().items()}
+    with pytest.raises(RunCancelledError):
+        train_one_epoch(learner, 0, lambda: True)
+    assert all(torch.equal(before[name], value) for name, value in learner.network.state_dict().items())
+
+
+def test_one_photo_a_person_is_enough_to_step() -> None:
+    learner = new_learner(QUICK, make_crops([1, 1]), epochs=1, seed=0, device=torch.device("cpu"))
+    assert train_one_epoch(learner, 0, _never).loss > 0.0
+
+
+def test_the_seed_recipe_shows_every_photo_once_an_epoch() -> None:
+    seed = RECIPES["seed"]
+    rows = sample_rows(torch.tensor([0] * 9 + [1] * 3), 12, seed.balance, torch.Generator().manual_seed(0))
+    assert rows.sort().values.tolist() == list(range(12))
+
+
+def test_full_balance_draws_every_person_equally_often() -> None:
+    labels = torch.tensor([0] * 20 + [1] * 2 + [2] * 5)
+    rows = sample_rows(labels, 300, 1.0, torch.Generator().manual_seed(0))
+    assert torch.bincount(labels[rows]).sub(100).abs().max() <= 1
+    visits = torch.bincount(rows, minlength=27)
+    assert visits[:20].max() - visits[:20].min() <= 1
+
+
+def test_sampling_is_seeded() -> None:
+    labels = torch.arange(5).repeat(4)
+    first, again, other = (sample_rows(labels, 20, 0.5, torch.Generator().manual_seed(s)) for s in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
