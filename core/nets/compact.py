@@ -29,7 +29,6 @@ class CompactNetwork(FaceNetwork):
             raise ValueError(f"input_size_px must be a multiple of 16, not {input_size_px}")
         self.input_size_px = input_size_px
         self.embedding_dim = _EMBEDDING_DIM
-        self.mirrors = True  # docs/benchmarks.md: more known people named at the same rate of strangers
         self.scale = scale
         side = input_size_px // 16
         self.stem = nn.Conv2d(3, _WIDTHS[0], kernel_size=5, stride=2, padding=2, bias=False)  # [N, 32, S/2, S/2]

@@ -19,7 +19,6 @@ class SeedNetwork(FaceNetwork):
         super().__init__()
         self.input_size_px = input_size_px
         self.embedding_dim = _EMBEDDING_DIM
-        self.mirrors = False
         side = input_size_px
         for _ in range(3):
             side = (side - 2) // 2  # 150 -> 74 -> 36 -> 17

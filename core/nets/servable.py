@@ -11,12 +11,10 @@ class FaceNetwork(nn.Module):
     Attributes:
         input_size_px: side of the square crops it takes.
         embedding_dim: D, the length of its features.
-        mirrors: whether it is served with the mean of a crop's and its mirror image's features, at twice the cost.
     """
 
     input_size_px: int
     embedding_dim: int
-    mirrors: bool
 
     def embed(self, x: Tensor) -> Tensor:
         """Map crops (float32 [N, 3, S, S], RGB in 0..1) to features (float32 [N, D], of any length)."""
@@ -47,7 +45,6 @@ class Servable(nn.Module):
         self.network = network
         self.input_size_px = network.input_size_px
         self.embedding_dim = network.embedding_dim
-        self.mirrors = network.mirrors
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """Embed and classify a batch of crops.
@@ -58,8 +55,5 @@ class Servable(nn.Module):
         Returns:
             Embeddings float32 [N, D] of unit length, and logits float32 [N, C].
         """
-        x = crops.to(torch.float32) / 255.0
-        features = self.network.embed(x)
-        if self.mirrors:
-            features = F.normalize(features, dim=1) + F.normalize(self.network.embed(x.flip(3)), dim=1)
+        features = self.network.embed(crops.to(torch.float32) / 255.0)
         return F.normalize(features, dim=1), self.network.classify(features)
