@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, and_, bindparam, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, String, and_, bindparam, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from core.errors import LeaseLostError
 from core.records import ChunkState, FaceOutcome, FaceResult, ItemOutcome, JobState, PhotoResult, PhotoTask
+from db.bulk import Bulk, json_text
 from db.jobs import close_finished_jobs
 from db.tables import Chunk, Face, Item, Job
 
@@ -235,18 +236,46 @@ def _bury(session: Session, chunk: Chunk, now: datetime) -> None:
     _count(session, chunk.job_id, Counter({"items_error": 1}), now)
 
 
+_ITEM_VALUES = (
+    "outcome",
+    "error_code",
+    "error_message",
+    "sha256",
+    "width_px",
+    "height_px",
+    "model_id",
+    "decided_at",
+)
+_FACE_COLUMNS = (
+    "job_id",
+    "ordinal",
+    "face_index",
+    "x1",
+    "y1",
+    "x2",
+    "y2",
+    "landmarks_px",
+    "quality",
+    "quality_reasons",
+    "outcome",
+    "person_id",
+    "candidate_id",
+    "similarity",
+    "confidence",
+    "top_k",
+    "model_id",
+)
+_JSON_COLUMNS = {"landmarks_px", "quality_reasons", "top_k"}
+
+
 def _store_results(session: Session, job_id: int, results: Sequence[PhotoResult], model_id: int, now: datetime) -> None:
     """Write items and faces, and count them on the job."""
-    connection = session.connection()
-    connection.execute(
-        update(Item)
-        .where(Item.job_id == bindparam("b_job"), Item.ordinal == bindparam("b_ordinal"), Item.outcome.is_(None))
-        .execution_options(synchronize_session=False),
-        [_item_values(job_id, result, model_id, now) for result in results],
-    )
-    faces = [_face_values(job_id, result.ordinal, face, model_id) for result in results for face in result.faces]
-    if faces:
-        connection.execute(insert(Face), faces)
+    bulk = Bulk(session.connection())
+    decided_at = bulk.time(now)
+    items = (_item_values(job_id, result, model_id, decided_at) for result in results)
+    bulk.update(Item, _ITEM_VALUES, ("job_id", "ordinal"), items)
+    faces = (_face_values(job_id, result.ordinal, face, model_id) for result in results for face in result.faces)
+    bulk.insert(Face, _FACE_COLUMNS, _JSON_COLUMNS, faces)
     counts = Counter(f"items_{result.outcome}" for result in results)
     counts.update(f"faces_{face.outcome}" for result in results for face in result.faces)
     _count(session, job_id, counts, now)
@@ -259,45 +288,41 @@ def _count(session: Session, job_id: int, counts: Counter[str], now: datetime) -
     close_finished_jobs(session, now, job_id)
 
 
-def _item_values(job_id: int, result: PhotoResult, model_id: int, now: datetime) -> dict[str, Any]:
-    """One row of the bulk update of items."""
-    return {
-        "b_job": job_id,
-        "b_ordinal": result.ordinal,
-        "outcome": result.outcome,
-        "error_code": result.error.code if result.error else None,
-        "error_message": result.error.message if result.error else None,
-        "sha256": result.sha256,
-        "width_px": result.width_px,
-        "height_px": result.height_px,
-        "model_id": model_id,
-        "decided_at": now,
-    }
+def _item_values(job_id: int, result: PhotoResult, model_id: int, decided_at: Any) -> tuple[Any, ...]:
+    """An item's _ITEM_VALUES and its key."""
+    error = result.error
+    return (
+        result.outcome.value,
+        error.code if error else None,
+        error.message if error else None,
+        result.sha256,
+        result.width_px,
+        result.height_px,
+        model_id,
+        decided_at,
+        job_id,
+        result.ordinal,
+    )
 
 
-def _face_values(job_id: int, ordinal: int, face: FaceResult, model_id: int) -> dict[str, Any]:
-    """One row of the bulk insert of faces."""
-    x1, y1, x2, y2 = face.box_xyxy_px
-    return {
-        "job_id": job_id,
-        "ordinal": ordinal,
-        "face_index": face.index,
-        "x1": x1,
-        "y1": y1,
-        "x2": x2,
-        "y2": y2,
-        "landmarks_px": [list(point) for point in face.landmarks_px],
-        "quality": face.quality,
-        "quality_reasons": list(face.quality_reasons),
-        "outcome": face.outcome,
-        "person_id": face.person_id if face.outcome is FaceOutcome.IDENTIFIED else None,
-        "candidate_id": face.candidate_id,
-        "similarity": face.similarity,
-        "confidence": face.confidence,
-        # asdict would take a quarter of the commit's time
-        "top_k": [{"person_id": ranked.person_id, "similarity": ranked.similarity} for ranked in face.top_k],
-        "model_id": model_id,
-    }
+def _face_values(job_id: int, ordinal: int, face: FaceResult, model_id: int) -> tuple[Any, ...]:
+    """A face's _FACE_COLUMNS."""
+    return (
+        job_id,
+        ordinal,
+        face.index,
+        *face.box_xyxy_px,
+        json_text(face.landmarks_px),
+        face.quality,
+        json_text(face.quality_reasons),
+        face.outcome.value,
+        face.person_id if face.outcome is FaceOutcome.IDENTIFIED else None,
+        face.candidate_id,
+        face.similarity,
+        face.confidence,
+        json_text([{"person_id": ranked.person_id, "similarity": ranked.similarity} for ranked in face.top_k]),
+        model_id,
+    )
 
 
 def _lease_ran_out(now: datetime) -> ColumnElement[bool]:

@@ -27,7 +27,7 @@ from workers.enrolment import import_people
 from workers.submit import SubmitRequest, submit_job
 from workers.supervisor import Fleet
 
-_LOOK_S = 0.02
+_LOOK_S = 0.25  # looking costs time that the workers miss; the ledger knows when the last outcome was stored
 
 
 class Bench:
@@ -81,7 +81,7 @@ class Bench:
 
     def run_cluster(self) -> float:
         """Identify all photos through the queue; return the seconds from submitting to the last outcome stored."""
-        begun_s = time.perf_counter()
+        begun_at = utc_now()
         submission = submit_job(
             self._database,
             self._doorbell,
@@ -89,10 +89,11 @@ class Bench:
             SubmitRequest(sources=(str(self._manifest),), faces_mode=FacesMode.CROP, name="bench"),
         )
         while True:
-            with self._database.read() as session:
-                if jobs.get_job(session, submission.job_public_id).state == JobState.DONE:
-                    return time.perf_counter() - begun_s
             time.sleep(_LOOK_S)
+            with self._database.read() as session:
+                job = jobs.get_job(session, submission.job_public_id)
+            if job.state == JobState.DONE and job.finished_at is not None:
+                return (job.finished_at - begun_at).total_seconds()
 
     def _list_photos(self, sample: Path) -> list[str]:
         """Return the photos of a round, and write them into a manifest for submitting."""
