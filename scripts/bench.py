@@ -13,11 +13,11 @@ from scripts.output import add_row, make_console, make_table, print_fields, say,
 from scripts.progress import show_progress
 
 
-@command("bench", example="facefleet bench\nfacefleet bench --photos faces/ --count 5000 --rounds 5 --json")
+@command("bench", example="facefleet bench\nfacefleet bench --photos faces/ --count 20000 --rounds 3 --json")
 @click.option("--photos", metavar="DIR", help="Photos that are one face each.", show_default="drawn faces")
-@click.option("--count", type=click.IntRange(1, 1_000_000), default=2000, help="Photos a round; DIR is repeated.")
+@click.option("--count", type=click.IntRange(1, 1_000_000), default=4000, help="Photos a round; DIR is repeated.")
 @click.option("--workers", type=click.IntRange(1, 64), default=2, help="Processes, on either side.")
-@click.option("--rounds", type=click.IntRange(1, 100), default=5, help="Rounds; each times both sides.")
+@click.option("--rounds", type=click.IntRange(1, 100), default=9, help="Rounds; each times both sides.")
 def bench(invocation: Invocation, photos: str | None, count: int, workers: int, rounds: int) -> None:
     """Measure how fast this machine identifies photos, in a bare loop and through the queue.
 
