@@ -83,8 +83,8 @@ def _queue_run(database: "Database", recipe: str, options: dict[str, Any]) -> "R
         people = sum(person.train_photos > 0 for person in list_people(session))
         if people < _FEWEST_PEOPLE:
             raise TooFewPeopleError(
-                f"There are training photos of {people} people, and a model takes {_FEWEST_PEOPLE} at least. Nothing "
-                "was queued. Import labelled photos: `facefleet people import DIR`, with DIR/<person>/<image>."
+                f"A model takes training photos of at least {_FEWEST_PEOPLE} people; there are photos of {people}. "
+                "Nothing was queued. Import labelled photos: `facefleet people import DIR`, with DIR/<person>/<image>."
             )
         return create_run(session, recipe=recipe, options=options, now=utc_now())
 
