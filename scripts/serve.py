@@ -3,6 +3,7 @@
 import click
 
 from core.clock import utc_now
+from core.log import set_up_logging
 from core.settings import Settings
 from scripts.common import Invocation, command
 
@@ -20,6 +21,7 @@ def serve(invocation: Invocation, host: str, port: int) -> None:
     from workers.embedded import find_redis_url
 
     settings = Settings.from_env()
+    set_up_logging("web", settings.log_level)
     database = Database.from_settings(settings)
     doorbell = Doorbell(find_redis_url(settings))
     try:

@@ -2,13 +2,14 @@
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _READY = "facefleet is ready: "
 _PATIENCE_S = 180.0
 
-# One fleet at a time: each takes the usual port for its page if that is free.
+# One fleet at a time: each takes all cores.
 pytestmark = pytest.mark.xdist_group("fleet")
 
 
@@ -102,7 +103,17 @@ def running_fleet(home: Home) -> "Iterator[subprocess.Popen[str]]":
 
 def start_up(home: Home) -> "subprocess.Popen[str]":
     pipe = subprocess.PIPE
-    return subprocess.Popen(command("up", "--workers", 1), stdout=pipe, stderr=pipe, text=True, env=home.environment)
+    up = command("up", "--workers", 1, "--port", free_port())
+    return subprocess.Popen(up, stdout=pipe, stderr=pipe, text=True, env=home.environment)
+
+
+def free_port() -> int:
+    """A port below those that the system hands out by itself, so that nobody else is given it meanwhile."""
+    for port in random.sample(range(20_000, 30_000), 100):
+        with closing(socket.socket()) as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    pytest.fail("no port is free")
 
 
 def test_a_user_goes_from_folders_to_names(fleet: Home, sample: Path) -> None:
