@@ -126,9 +126,12 @@ def _train(
     lease: RunLease, snapshot: Snapshot, checkpoints: Path, heartbeat: Heartbeat, context: TrainContext
 ) -> "TrainedNetwork":
     """Train the network; each epoch is recorded when it ends."""
+    from core.images.decode import DecodeLimits
+    from core.images.read import PhotoReader
+    from core.reading import CropReader
     from core.training.train import TrainingRequest, train_network
-    from workers.crops import CropLoader
 
+    settings = context.settings
     request = TrainingRequest(
         classes=snapshot.classes,
         train=snapshot.train,
@@ -138,12 +141,13 @@ def _train(
         seed=lease.options.get("seed", 0),
         device=context.device,
         threads=context.threads,
-        read_threads=context.settings.read_threads,
+        read_threads=settings.read_threads,
     )
+    load_crop = CropReader(reader=PhotoReader.from_settings(settings), limits=DecodeLimits.from_settings(settings))
     checkpoints.mkdir(parents=True, exist_ok=True)
     return train_network(
         request,
-        load_crop=CropLoader(context.settings),
+        load_crop=load_crop,
         on_epoch=heartbeat.record_epoch,
         should_stop=heartbeat.should_stop,
         checkpoints=checkpoints,
