@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import sys
-import threading
 import time
 from contextlib import closing, suppress
 
@@ -52,7 +51,7 @@ def up(invocation: Invocation, workers: int | None, port: int | None) -> None:
             fleet.start()
             _wait_for_page(chosen)
         _announce(invocation, settings, url)
-        threading.Event().wait()
+        fleet.wait()
     except KeyboardInterrupt:
         say("Stopping: what is under way is finished or given back.")
     finally:

@@ -83,6 +83,17 @@ class Fleet:
             self.stop()
             raise self._failure
 
+    def wait(self) -> None:
+        """Wait until everything stopped. An interrupt gets through.
+
+        Raises:
+            FleetStartError: it stopped because it could not be kept running.
+        """
+        while self._thread.is_alive():
+            self._thread.join(_LOOK_S)
+        if self._failure is not None:
+            raise self._failure
+
     def stop(self) -> None:
         """Stop everything: asked first, killed after a grace. Calling it again does nothing."""
         self._stopping.set()

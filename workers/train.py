@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_CHECKPOINTS = "checkpoints"
+_STAGED = "model.pt"
 _ACTIVATION_TRIES = 3
 _SKIPPED_KEPT = 50
 """Unreadable photos named in the metrics; their number is kept in full."""
@@ -78,6 +80,19 @@ def run_training(run_id: int, context: TrainContext) -> RunEnd:
     if lease is None:
         return RunEnd.NOT_TO_BE_HAD
     _log.info("run %s: attempt %d", lease.public_id, lease.attempt)
+    end = _attempt(lease, context)
+    if end is RunEnd.ENDED:
+        _clean_up(lease, context)
+    return end
+
+
+def _claim(run_id: int, context: TrainContext) -> RunLease | None:
+    with context.database.write() as session:
+        return runs.claim_run(session, run_id, context.reporter.name, context.clock(), context.settings.lease_s)
+
+
+def _attempt(lease: RunLease, context: TrainContext) -> RunEnd:
+    """Work on a run while keeping its lease."""
     with Heartbeat(lease, context.database, context.clock, context.settings.lease_s, context.stop) as heartbeat:
         try:
             _work(lease, heartbeat, context)
@@ -86,24 +101,28 @@ def run_training(run_id: int, context: TrainContext) -> RunEnd:
     return RunEnd.ENDED
 
 
-def _claim(run_id: int, context: TrainContext) -> RunLease | None:
-    with context.database.write() as session:
-        return runs.claim_run(session, run_id, context.reporter.name, context.clock(), context.settings.lease_s)
+def _clean_up(lease: RunLease, context: TrainContext) -> None:
+    """Remove what only a further attempt would have needed; the dataset snapshot stays."""
+    folder = _folder(lease, context)
+    shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
+    (folder / _STAGED).unlink(missing_ok=True)
+
+
+def _folder(lease: RunLease, context: TrainContext) -> Path:
+    return context.settings.runs_dir / lease.public_id
 
 
 def _work(lease: RunLease, heartbeat: Heartbeat, context: TrainContext) -> None:
     """Turn labels into a registered model."""
-    folder = context.settings.runs_dir / lease.public_id
+    folder = _folder(lease, context)
     _set_stage(lease, "reading labels", context)
     snapshot = _freeze(folder / "snapshot.jsonl", context)
     _set_stage(lease, "training", context, snapshot.digest)
-    trained = _train(lease, snapshot, folder / "checkpoints", heartbeat, context)
+    trained = _train(lease, snapshot, folder / _CHECKPOINTS, heartbeat, context)
     _set_stage(lease, "exporting", context)
-    staged = folder / "model.pt"
+    staged = folder / _STAGED
     manifest = _export(trained, staged, snapshot.digest, context)
     retry_database(lambda: _publish(lease, staged, manifest, context))
-    staged.unlink()
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
 
 def _set_stage(lease: RunLease, stage: str, context: TrainContext, dataset_digest: str | None = None) -> None:

@@ -90,6 +90,7 @@ def test_a_model_that_cannot_be_stored_fails_the_run_and_changes_no_model(
     ended = read_run(context, run)
     assert ended.state == RunState.FAILED
     assert "could not be stored" in (ended.reason or "")
+    assert [file.name for file in (context.settings.runs_dir / run.public_id).iterdir()] == ["snapshot.jsonl"]
     with context.database.read() as session:
         assert registry.list_models(session) == []
 

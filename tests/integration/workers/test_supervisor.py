@@ -1,6 +1,7 @@
 """A whole fleet in one context: up, healed when a part dies, and nothing left when it ends."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -62,6 +63,19 @@ def test_a_part_that_does_not_start_is_named_and_nothing_is_left(tmp_path: Path)
         Fleet(Settings(home=tmp_path), workers=1, devices=("cuda:77",)),
     ):
         pytest.fail("it started")
+    assert set(family()) == before
+
+
+def test_a_fleet_that_cannot_heal_says_so_and_leaves_nothing(tmp_path: Path) -> None:
+    before = set(family())
+    settings = Settings(home=tmp_path)
+    with Fleet(settings, workers=1) as fleet:
+        shutil.rmtree(settings.logs_dir)
+        settings.logs_dir.write_text("a file where the folder should be")
+        [worker] = [child for child in set(family()) - before if "worker" in child.cmdline()]
+        worker.kill()
+        with pytest.raises(FleetStartError, match="keep running"):
+            fleet.wait()
     assert set(family()) == before
 
 
