@@ -4,6 +4,7 @@ Runs no network: the scores come from core.training.rehearsal.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -15,7 +16,7 @@ from core.faces.rule import RejectRule
 from core.training.metrics import expected_calibration_error
 
 DEFAULT_FPIR = 0.01
-_ENOUGH_PEOPLE = 6
+_FEW_PEOPLE = 6
 _DEVIATION_OF_ONE = 0.1  # a single photo shows no spread; this is about what strangers' scores have on real faces
 _LEAD_SHARE = 0.6  # unseen photos have shorter leads than those learned from
 _MOST_MARGIN = 0.25
@@ -44,6 +45,18 @@ class Probes:
 NO_PROBES = Probes(
     similarity=np.empty(0, np.float32), margin=np.empty(0, np.float32), right=np.empty(0, np.bool_), people=0
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """How a rehearsal scored what it had not seen."""
+
+    known: Probes
+    """Held-out photos of people in its gallery; may be empty."""
+    strangers: Probes
+    """Photos of people who are not; empty where there were too few people to leave one out."""
+    made_up: Probes
+    """Photos of people who do not exist, made from those it knows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,21 +93,37 @@ def score_probes(
     )
 
 
-def calibrate(known: Probes, strangers: Probes, enrolled: Probes, *, fpir: float = DEFAULT_FPIR) -> Calibration:
+def calibrate(trials: Sequence[Trial], enrolled: Probes, made_up: Probes, *, fpir: float = DEFAULT_FPIR) -> Calibration:
     """Choose threshold and margin, and fit the confidence.
 
     Args:
-        known: held-out photos of people in the gallery; may be empty.
-        strangers: photos of people who are not; empty where there were too few people to leave one out.
+        trials: one a rehearsal, each with strangers of its own.
         enrolled: the final network's own training photos.
+        made_up: photos of people who do not exist, made from those the final network knows.
         fpir: share of strangers that may get a name, between 0 and 1.
     """
-    threshold, how = stranger_threshold(strangers, fpir) if len(strangers) else enrolled_threshold(enrolled)
+    known = joined([trial.known for trial in trials])
+    strangers = joined([trial.strangers for trial in trials])
+    if len(strangers):
+        rehearsed = joined([trial.made_up for trial in trials])
+        threshold, margin, how = stranger_rule(strangers, rehearsed, made_up, fpir)
+    else:
+        threshold, margin, how = enrolled_rule(enrolled)
     coefficients, error = _fit_confidence(known, strangers, threshold)
-    rule = RejectRule(
-        threshold=threshold, margin=_margin(enrolled), fpir_target=fpir, basis=how, calibration=coefficients
-    )
+    rule = RejectRule(threshold=threshold, margin=margin, fpir_target=fpir, basis=how, calibration=coefficients)
     return Calibration(rule=rule, expected_calibration_error=error, known=known, strangers=strangers)
+
+
+def joined(parts: Sequence[Probes]) -> Probes:
+    """Return the probes of several networks as one; none of their people may be the same."""
+    if not parts:
+        return NO_PROBES
+    return Probes(
+        similarity=np.concatenate([part.similarity for part in parts]),
+        margin=np.concatenate([part.margin for part in parts]),
+        right=np.concatenate([part.right for part in parts]),
+        people=sum(part.people for part in parts),
+    )
 
 
 def named(probes: Probes, rule: RejectRule) -> NDArray[np.bool_]:
@@ -102,37 +131,69 @@ def named(probes: Probes, rule: RejectRule) -> NDArray[np.bool_]:
     return (probes.similarity >= rule.threshold) & (probes.margin >= rule.margin)
 
 
-def stranger_threshold(strangers: Probes, fpir: float) -> tuple[float, str]:
-    """Return the similarity that strangers pass with probability `fpir`, and how it was found, in words.
+def stranger_rule(strangers: Probes, rehearsed: Probes, made_up: Probes, fpir: float) -> tuple[float, float, str]:
+    """Return threshold and margin that strangers pass together with probability `fpir`, and how they were found.
 
-    With 1 / fpir people or more it is the quantile of their scores. With fewer the tail must be extrapolated, and two
-    guides err on either side. The highest score of k people is too lax: a new person passes it with probability
-    1 / (k + 1), however many photos they have (measured on drawn faces: 12.5 % for k = 8, 25 % for k = 3). The
-    prediction bound of a normal distribution is too strict, as strangers' scores have a short upper tail (measured:
-    none of 356 strangers passed it). The threshold lies halfway. docs/decisions/0008-reject-rule-from-few-people.md
+    A stranger is refused for a low similarity or for a short lead, so both are weighed as one score: the lead, raised
+    by as much as strangers' leads lie below their similarities, or the similarity, whichever is less. The bound for
+    that score is the threshold, and less the raise it is the margin.
+
+    A rehearsal knows fewer people and photos than the final network, and strangers come nearer to it. How much nearer
+    is measured on people who do not exist, whom both can be asked about: the bound moves by as much as the
+    `1 - fpir` quantile of their scores differs. docs/decisions/0008-reject-rule-from-few-people.md has the evidence.
+
+    Args:
+        strangers: people left out of the rehearsals; at least one photo.
+        rehearsed: made-up people, scored by the rehearsals.
+        made_up: made-up people, scored by the final network.
+        fpir: between 0 and 1.
     """
-    scores = strangers.similarity.astype(np.float64)
-    source = f"{len(scores)} photos of {strangers.people} people left out of a rehearsal training"
-    # The next number up: the stranger who set the threshold does not pass it.
-    quantile = np.nextafter(np.quantile(strangers.similarity, 1.0 - fpir, method="higher"), np.float32(np.inf))
-    if strangers.people * fpir >= 1.0:
-        return float(quantile), f"{1.0 - fpir:.0%} quantile of {source}"
+    raised = float(strangers.similarity.mean() - strangers.margin.mean())
+    bound, how = upper_bound(_weighed(strangers, raised), strangers.people, fpir)
+    moved = 0.0
+    if len(rehearsed) and len(made_up):
+        after, before = (np.quantile(_weighed(probes, raised), 1.0 - fpir) for probes in (made_up, rehearsed))
+        moved = float(after - before)
+    threshold = bound + moved
+    return threshold, max(0.0, threshold - raised), f"{how} left out of rehearsal trainings, moved by {moved:+.3f}"
+
+
+def upper_bound(scores: NDArray[np.float64], people: int, fpir: float) -> tuple[float, str]:
+    """Return the score that a new stranger reaches with probability `fpir`, and how it was found, in words.
+
+    With 1 / fpir people or more it is the quantile of the scores. With fewer it is the prediction bound of a normal
+    distribution, as if each person had one photo of their own mean and all photos told of the spread.
+
+    Args:
+        scores (float64 [N]): of strangers' photos, N >= 1.
+        people: how many different people they show, >= 1.
+        fpir: between 0 and 1.
+    """
+    source = f"{1.0 - fpir:.0%} {{}} of {len(scores)} photos of {people} people"
+    if people * fpir >= 1.0:
+        # A little more: the stranger who sets the bound does not reach it, also where scores are compared in float32.
+        return float(np.quantile(scores, 1.0 - fpir, method="higher")) + 1e-6, source.format("quantile")
     deviation = float(scores.std(ddof=1)) if len(scores) > 1 else _DEVIATION_OF_ONE
-    reach = student_quantile(1.0 - fpir, max(len(scores) - 1, 1)) * math.sqrt(1.0 + 1.0 / strangers.people)
-    bound = float(scores.mean()) + reach * deviation
-    rough = "rough, from very few strangers: " if strangers.people < _ENOUGH_PEOPLE else ""
-    how = f"{rough}halfway from the highest score to the {1.0 - fpir:.0%} prediction bound of {source}"
-    return max(float(quantile), (float(quantile) + bound) / 2.0), how
+    reach = student_quantile(1.0 - fpir, max(len(scores) - 1, 1)) * math.sqrt(1.0 + 1.0 / people)
+    rough = "rough, from very few strangers: " if people < _FEW_PEOPLE else ""
+    return float(scores.mean()) + reach * deviation, rough + source.format("prediction bound")
 
 
-def enrolled_threshold(enrolled: Probes) -> tuple[float, str]:
-    """Return a strict guess where no stranger was at hand: nearly the similarity of photos that were learned from."""
+def enrolled_rule(enrolled: Probes) -> tuple[float, float, str]:
+    """Return a strict guess where no stranger was at hand: nearly what the photos that were learned from have."""
     own = enrolled.similarity[enrolled.right] if enrolled.right.any() else enrolled.similarity
+    leads = enrolled.margin[enrolled.right]
+    margin = float(np.clip(_LEAD_SHARE * np.quantile(leads, 0.01), 0.0, _MOST_MARGIN)) if len(leads) else 0.0
     how = (
         "a guess that no stranger has tested, because there are too few people to leave one out: "
         "nearly the similarity of the training photos themselves"
     )
-    return float(own.mean() - own.std()), how
+    return float(own.mean() - own.std()), margin, how
+
+
+def _weighed(probes: Probes, raised: float) -> NDArray[np.float64]:
+    """Return the similarity or the raised lead, whichever is less: float64 [N]."""
+    return np.minimum(probes.similarity.astype(np.float64), probes.margin.astype(np.float64) + raised)
 
 
 def student_quantile(p: float, degrees: int) -> float:
@@ -147,14 +208,6 @@ def student_quantile(p: float, degrees: int) -> float:
         (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
     )
     return z + math.fsum(term / degrees**power for power, term in enumerate(terms, start=1))
-
-
-def _margin(enrolled: Probes) -> float:
-    """Return a lead that nearly all unseen photos will have, from the one that 99 % of the training photos have."""
-    leads = enrolled.margin[enrolled.right]
-    if len(leads) == 0:
-        return 0.0
-    return float(np.clip(_LEAD_SHARE * np.quantile(leads, 0.01), 0.0, _MOST_MARGIN))
 
 
 def _fit_confidence(

@@ -1,25 +1,37 @@
-"""Tries a network on people and photos that it has never seen, for the reject rule and for early stopping."""
+"""Tries networks on people and photos that they have never seen, for the reject rule and for early stopping."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.training.calibrate import NO_PROBES, Calibration, Probes, calibrate, score_probes
+from core.training.calibrate import NO_PROBES, Calibration, Probes, Trial, calibrate, score_probes
 from core.training.dataset import CropSet
 from core.training.loop import Answers, Learner, answer
 from core.training.split import RehearsalSplit
+from core.training.synthetic import make_people
+
+_MADE_UP_PEOPLE = 200
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unseen:
-    """What the rehearsal is tried on. Classes are numbered as in its own training set."""
+    """What a rehearsal is tried on. Classes are numbered as in its own training set."""
 
     held_out: CropSet
     """Other photos of the people it knows."""
     strangers: CropSet
     """Photos of people it does not know; each person has a label beyond its classes. Empty with too few people."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rehearsal:
+    """A network that learns from some of the people, and what it is tried on."""
+
+    learner: Learner
+    unseen: Unseen
 
 
 def renumbered(split: RehearsalSplit, classes: int) -> Tensor:
@@ -28,26 +40,51 @@ def renumbered(split: RehearsalSplit, classes: int) -> Tensor:
     return torch.where(known, known.cumsum(0) - 1, len(split.people) + (~known).cumsum(0) - 1)
 
 
+def seen_crops(train: CropSet, split: RehearsalSplit) -> CropSet:
+    """Gather what a rehearsal learns from."""
+    return _renumber(train, split).rows(split.train)
+
+
 def unseen_crops(train: CropSet, split: RehearsalSplit) -> Unseen:
-    """Gather what the rehearsal has not seen."""
-    numbered = train.relabelled(renumbered(split, int(train.labels.max()) + 1))
+    """Gather what a rehearsal has not seen."""
+    numbered = _renumber(train, split)
     return Unseen(held_out=numbered.rows(split.held_out), strangers=numbered.rows(split.strangers))
 
 
-def validate(learner: Learner, crops: CropSet) -> tuple[float | None, float | None]:
-    """Return cross-entropy and accuracy of a network on photos of people it knows; None without photos."""
-    if len(crops) == 0:
-        return None, None
-    logits = answer_known(learner, crops).logits
-    accuracy = (logits.argmax(dim=1) == crops.labels).float().mean()
-    return float(F.cross_entropy(logits, crops.labels)), float(accuracy)
+def _renumber(train: CropSet, split: RehearsalSplit) -> CropSet:
+    return train.relabelled(renumbered(split, int(train.labels.max()) + 1))
 
 
-def calibrate_on(rehearsal: Learner, unseen: Unseen, final: Learner) -> Calibration:
-    """Choose the final network's reject rule from how the rehearsal scores what it has not seen."""
-    return calibrate(
-        _probes(rehearsal, unseen.held_out), _probes(rehearsal, unseen.strangers), _probes(final, final.real)
-    )
+def validate(rehearsals: Sequence[Rehearsal]) -> tuple[float | None, float | None]:
+    """Return cross-entropy and accuracy on held-out photos of people that the networks know; None without photos."""
+    loss, right, photos = 0.0, 0, 0
+    for rehearsal in rehearsals:
+        crops = rehearsal.unseen.held_out
+        if len(crops):
+            logits = answer_known(rehearsal.learner, crops).logits
+            loss += float(F.cross_entropy(logits, crops.labels, reduction="sum"))
+            right += int((logits.argmax(dim=1) == crops.labels).sum())
+            photos += len(crops)
+    return (loss / photos, right / photos) if photos else (None, None)
+
+
+def calibrate_on(rehearsals: Sequence[Rehearsal], final: Learner, generator: torch.Generator) -> Calibration:
+    """Choose the final network's reject rule from how the rehearsals score what they have not seen.
+
+    Args:
+        rehearsals: trained; may be empty.
+        final: the network that is kept, trained.
+        generator: makes people up.
+    """
+    trials = [
+        Trial(
+            known=_probes(rehearsal.learner, rehearsal.unseen.held_out),
+            strangers=_probes(rehearsal.learner, rehearsal.unseen.strangers),
+            made_up=_made_up(rehearsal.learner, generator),
+        )
+        for rehearsal in rehearsals
+    ]
+    return calibrate(trials, _probes(final, final.real), _made_up(final, generator))
 
 
 def answer_known(learner: Learner, crops: CropSet) -> Answers:
@@ -64,6 +101,11 @@ def gallery_of(learner: Learner) -> Tensor:
     embeddings = answer(learner.network, learner.real.crops, learner.device).embeddings
     sums = torch.zeros(learner.classes, embeddings.shape[1]).index_add_(0, learner.real.labels, embeddings)
     return F.normalize(sums, dim=1)
+
+
+def _made_up(learner: Learner, generator: torch.Generator) -> Probes:
+    """Score people who do not exist, other ones than it learned to tell apart."""
+    return _probes(learner, make_people(learner.real, _MADE_UP_PEOPLE, generator))
 
 
 def _probes(learner: Learner, crops: CropSet) -> Probes:

@@ -1,4 +1,4 @@
-"""Which people and photos the rehearsal network never sees, so that its mistakes on them are honest."""
+"""Which people and photos each rehearsal never sees, so that its mistakes on them are honest."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,7 @@ from torch import Tensor
 _STRANGER_SHARE = 0.25
 _WANTED_STRANGERS = 6  # people; up to a third of all is left out to come to so many
 _MOST_STRANGERS = 250  # people; more do not make the threshold visibly surer
+_ENOUGH_STRANGERS = 30  # people; with fewer a second rehearsal leaves others out, as one look-alike weighs too much
 _FEWEST_PEOPLE = 4  # below, leaving one out leaves too little to learn telling people apart from
 _HELD_OUT_SHARE = 0.2
 
@@ -26,30 +27,45 @@ class RehearsalSplit:
     """int64: all photos of the people it does not know. Empty when there are too few people."""
 
 
-def split_for_rehearsal(labels: Tensor, generator: torch.Generator) -> RehearsalSplit:
-    """Leave out a quarter of the people (a third of few), and a fifth of the photos of each of the others.
+def split_for_rehearsals(labels: Tensor, generator: torch.Generator) -> list[RehearsalSplit]:
+    """Leave out a quarter of the people (a third of few), and a fifth of the photos of others; of few people twice.
+
+    Nobody is left out twice, and photos are held out of each of the others in one rehearsal alone.
 
     Args:
         labels (int64 [N]): 0..C-1, every class at least once.
         generator: decides who and which.
+
+    Returns:
+        One split a rehearsal; none where there is nothing to leave out.
     """
     classes = int(labels.max()) + 1
-    shuffled = torch.randperm(classes, generator=generator)
     strangers = _count_strangers(classes)
-    people = shuffled[strangers:].sort().values
+    turns = 2 if strangers and strangers < _ENOUGH_STRANGERS and 2 * strangers <= classes else 1
+    shuffled = torch.randperm(classes, generator=generator)
+    splits = [
+        _split(labels, shuffled[turn * strangers : (turn + 1) * strangers], turn, turns, generator)
+        for turn in range(turns)
+    ]
+    return [split for split in splits if len(split.held_out) or len(split.strangers)]
+
+
+def _split(labels: Tensor, left_out: Tensor, turn: int, turns: int, generator: torch.Generator) -> RehearsalSplit:
+    """Leave these people out, and photos of every `turns`-th of the others."""
+    everyone = torch.arange(int(labels.max()) + 1)
+    people = everyone[~torch.isin(everyone, left_out)]
     train, held_out = [], []
-    for person in people:
+    for number, person in enumerate(people):
         rows = torch.nonzero(labels == person).flatten()
         rows = rows[torch.randperm(len(rows), generator=generator)]
-        count = max(1, round(_HELD_OUT_SHARE * len(rows))) if len(rows) > 1 else 0
+        count = max(1, round(_HELD_OUT_SHARE * len(rows))) if len(rows) > 1 and number % turns == turn else 0
         held_out.append(rows[:count])
         train.append(rows[count:])
-    unknown = torch.isin(labels, shuffled[:strangers])
     return RehearsalSplit(
         people=people,
         train=torch.cat(train),
         held_out=torch.cat(held_out),
-        strangers=torch.nonzero(unknown).flatten(),
+        strangers=torch.nonzero(torch.isin(labels, left_out)).flatten(),
     )
 
 

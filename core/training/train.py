@@ -1,8 +1,8 @@
 """Trains a network from labelled photos: the whole course of a run, read from top to bottom.
 
-Two networks learn side by side: the one that is kept, from every photo; and a rehearsal that never sees some of the
-people and photos. What the rehearsal does with those is the only honest source for the reject rule, the confidence and
-the moment to stop, because a network gives even a stranger's photo to somebody it knows.
+Networks learn side by side: the one that is kept, from every photo; and one or two rehearsals that never see some of
+the people and photos. What a rehearsal does with those is the only honest source for the reject rule, the confidence
+and the moment to stop, because a network gives even a stranger's photo to somebody it knows.
 """
 
 import time
@@ -25,10 +25,18 @@ from core.training.checkpoint import fingerprint, load_checkpoint, save_checkpoi
 from core.training.dataset import CropSet, check_memory, load_crops
 from core.training.loop import Learner, new_learner, train_one_epoch
 from core.training.recipes import Recipe, recipe_named
-from core.training.rehearsal import Unseen, answer_known, calibrate_on, gallery_of, renumbered, unseen_crops, validate
+from core.training.rehearsal import (
+    Rehearsal,
+    answer_known,
+    calibrate_on,
+    gallery_of,
+    seen_crops,
+    unseen_crops,
+    validate,
+)
 from core.training.report import describe, score
 from core.training.request import LoadCrop, SkippedPhoto, TrainedNetwork, TrainingRequest
-from core.training.split import split_for_rehearsal
+from core.training.split import split_for_rehearsals
 
 __all__ = ["LoadCrop", "SkippedPhoto", "TrainedNetwork", "TrainingRequest", "train_network"]
 
@@ -89,16 +97,14 @@ class Run:
     epochs: int
     final: Learner
     """The network that is kept."""
-    rehearsal: Learner
-    """The one that is tried; the final one where there is nothing to leave out."""
-    unseen: Unseen
+    rehearsals: tuple[Rehearsal, ...]
+    """Those that are tried; none where there is nothing to leave out."""
 
     @property
     def learners(self) -> dict[str, Learner]:
         """The networks to train, by name."""
-        if self.rehearsal is self.final:
-            return {"final": self.final}
-        return {"final": self.final, "rehearsal": self.rehearsal}
+        rehearsals = {f"rehearsal {number}": each.learner for number, each in enumerate(self.rehearsals, start=1)}
+        return {"final": self.final, **rehearsals}
 
 
 def load_data(request: TrainingRequest, load_crop: LoadCrop, size_px: int, should_stop: Callable[[], bool]) -> Data:
@@ -129,18 +135,22 @@ def load_data(request: TrainingRequest, load_crop: LoadCrop, size_px: int, shoul
 def build_run(request: TrainingRequest, recipe: Recipe, data: Data, epochs: int) -> Run:
     """Split the data and build fresh networks."""
     device = torch.device(request.device)
-    split = split_for_rehearsal(data.train.labels, torch.Generator().manual_seed(request.seed))
-    final = new_learner(recipe, data.train, epochs=epochs, seed=request.seed + 1, device=device)
-    rehearsal = final
-    if len(split.held_out) or len(split.strangers):
-        shown = data.train.relabelled(renumbered(split, len(data.classes))).rows(split.train)
-        rehearsal = new_learner(recipe, shown, epochs=epochs, seed=request.seed + 2, device=device)
+    splits = split_for_rehearsals(data.train.labels, torch.Generator().manual_seed(request.seed))
+
+    def learner(crops: CropSet, number: int) -> Learner:
+        return new_learner(recipe, crops, epochs=epochs, seed=request.seed + number, device=device)
+
     return Run(
         recipe=recipe,
         epochs=epochs,
-        final=final,
-        rehearsal=rehearsal,
-        unseen=unseen_crops(data.train, split),
+        final=learner(data.train, 1),
+        rehearsals=tuple(
+            Rehearsal(
+                learner=learner(seen_crops(data.train, split), number),
+                unseen=unseen_crops(data.train, split),
+            )
+            for number, split in enumerate(splits, start=2)
+        ),
     )
 
 
@@ -159,10 +169,10 @@ def train(
 
 
 def train_epoch_of_all(run: Run, epoch: int, should_stop: Callable[[], bool]) -> EpochProgress:
-    """Train one epoch (from 0) of each network, and try the rehearsal on its held-out photos."""
+    """Train one epoch (from 0) of each network, and try the rehearsals on their held-out photos."""
     started = time.monotonic()
     figures = {name: train_one_epoch(learner, epoch, should_stop) for name, learner in run.learners.items()}
-    val_loss, val_accuracy = validate(run.rehearsal, run.unseen.held_out)
+    val_loss, val_accuracy = validate(run.rehearsals)
     return EpochProgress(
         epoch=epoch + 1,
         epochs=run.epochs,
@@ -185,7 +195,7 @@ def enough(history: list[EpochProgress], patience: float | None) -> bool:
 
 def finish(request: TrainingRequest, run: Run, data: Data, history: list[EpochProgress]) -> TrainedNetwork:
     """Calibrate, judge, and take the final network out of training."""
-    calibration = calibrate_on(run.rehearsal, run.unseen, run.final)
+    calibration = calibrate_on(run.rehearsals, run.final, torch.Generator().manual_seed(request.seed))
     gallery = gallery_of(run.final)
     network = run.final.network
     metrics = judge(run, data, gallery, calibration)

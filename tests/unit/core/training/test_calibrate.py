@@ -6,11 +6,14 @@ import pytest
 from core.training.calibrate import (
     NO_PROBES,
     Probes,
+    Trial,
     calibrate,
+    joined,
     named,
     score_probes,
-    stranger_threshold,
+    stranger_rule,
     student_quantile,
+    upper_bound,
 )
 
 
@@ -27,26 +30,30 @@ def _drawn(seed: int, count: int, mean: float) -> np.ndarray:
     return np.random.default_rng(seed).normal(mean, 0.1, count)
 
 
+def _trial(known: Probes, strangers: Probes) -> Trial:
+    return Trial(known=known, strangers=strangers, made_up=NO_PROBES)
+
+
 @pytest.mark.parametrize(("count", "most"), [(10, 0.03), (60, 0.02), (2000, 0.012)])
-def test_new_strangers_are_named_about_as_rarely_as_stated(count: int, most: float) -> None:
+def test_new_strangers_reach_the_bound_about_as_rarely_as_stated(count: int, most: float) -> None:
     realised = []
     for seed in range(40):
-        threshold, _ = stranger_threshold(_probes(_drawn(seed, count, 0.3), 0.2, False, count), 0.01)
-        realised.append((_drawn(1000 + seed, 20_000, 0.3) >= threshold).mean())
+        bound, _ = upper_bound(_drawn(seed, count, 0.3), count, 0.01)
+        realised.append((_drawn(1000 + seed, 20_000, 0.3) >= bound).mean())
     assert 0.002 <= np.mean(realised) <= most
 
 
-def test_a_single_stranger_still_gives_a_threshold_above_it_and_is_called_too_few() -> None:
-    threshold, how = stranger_threshold(_probes(np.array([0.4]), 0.2, False, 1), 0.01)
-    assert threshold > 0.6
+def test_a_single_stranger_still_gives_a_bound_above_it_and_is_called_too_few() -> None:
+    bound, how = upper_bound(np.array([0.4]), 1, 0.01)
+    assert bound > 0.6
     assert "rough" in how
 
 
-def test_the_stranger_who_sets_the_threshold_does_not_pass_it() -> None:
-    strangers = _probes(_drawn(0, 100, 0.3), 0.2, False, 100)
-    threshold, how = stranger_threshold(strangers, 0.01)
-    assert not (strangers.similarity >= threshold).any()
-    assert how == "99% quantile of 100 photos of 100 people left out of a rehearsal training"
+def test_the_stranger_who_sets_the_bound_does_not_reach_it() -> None:
+    scores = _drawn(0, 100, 0.3)
+    bound, how = upper_bound(scores, 100, 0.01)
+    assert not (scores.astype(np.float32) >= np.float32(bound)).any()
+    assert how == "99% quantile of 100 photos of 100 people"
 
 
 def test_people_count_not_their_photos() -> None:
@@ -56,16 +63,45 @@ def test_people_count_not_their_photos() -> None:
     def scores(people: int) -> np.ndarray:
         return (rng.normal(0.3, 0.07, (people, 1)) + rng.normal(0.0, 0.07, (people, 10))).ravel()
 
-    realised = [
-        (scores(2000) >= stranger_threshold(_probes(scores(8), 0.2, False, 8), 0.01)[0]).mean() for _ in range(40)
-    ]
+    realised = [(scores(2000) >= upper_bound(scores(8), 8, 0.01)[0]).mean() for _ in range(40)]
     assert np.mean(realised) <= 0.02
 
 
+def test_strangers_pass_threshold_and_margin_together_about_as_rarely_as_stated() -> None:
+    rng = np.random.default_rng(0)
+
+    def strangers(people: int) -> Probes:
+        similarity = rng.normal(0.45, 0.08, people)
+        return _probes(similarity, np.clip(similarity - 0.3 + rng.normal(0.0, 0.06, people), 0.0, None), False, people)
+
+    realised = []
+    for _ in range(40):
+        threshold, margin, _ = stranger_rule(strangers(20), NO_PROBES, NO_PROBES, 0.01)
+        fresh = strangers(20_000)
+        realised.append(((fresh.similarity >= threshold) & (fresh.margin >= margin)).mean())
+    assert 0.001 <= np.mean(realised) <= 0.02
+
+
+def test_the_rule_moves_with_how_near_made_up_people_come_to_either_network() -> None:
+    strangers = _probes(_drawn(0, 60, 0.4), 0.1, False, 20)
+    nearer, farther = (_probes(_drawn(1, 500, mean), 0.5, False, 100) for mean in (0.4, 0.3))
+    still, _, _ = stranger_rule(strangers, nearer, nearer, 0.01)
+    moved, _, how = stranger_rule(strangers, nearer, farther, 0.01)
+    assert still - moved == pytest.approx(0.1, abs=1e-6)
+    assert how.endswith("moved by -0.100")
+
+
+def test_probes_of_two_rehearsals_count_together() -> None:
+    both = joined([_probes(_drawn(0, 10, 0.3), 0.1, False, 4), _probes(_drawn(1, 6, 0.3), 0.2, False, 3)])
+    assert (len(both), both.people) == (16, 7)
+    assert joined([]) is NO_PROBES
+
+
 def test_without_strangers_only_faces_like_the_training_photos_are_named_and_the_rule_says_so() -> None:
-    enrolled = _probes(_drawn(0, 20, 0.8), 0.5, True, 2)
-    rule = calibrate(NO_PROBES, NO_PROBES, enrolled).rule
+    leads = np.linspace(0.2, 0.6, 200)
+    rule = calibrate([], _probes(_drawn(0, 200, 0.8), leads, True, 2), NO_PROBES).rule
     assert 0.6 < rule.threshold < 0.8
+    assert 0.05 < rule.margin < leads.min()
     assert "no stranger has tested" in rule.basis
 
 
@@ -74,21 +110,14 @@ def test_student_quantiles_agree_with_the_tables(p: float, degrees: int, expecte
     assert student_quantile(p, degrees) == pytest.approx(expected, rel=0.02)
 
 
-def test_the_margin_is_a_lead_that_training_photos_have_with_room_to_spare() -> None:
-    leads = np.linspace(0.2, 0.6, 200)
-    enrolled = _probes(_drawn(0, 200, 0.9), leads, True, 40)
-    margin = calibrate(NO_PROBES, _probes(_drawn(1, 50, 0.3), 0.1, False, 10), enrolled).rule.margin
-    assert 0.05 < margin < leads.min()
-
-
 def test_training_photos_that_are_all_wrong_ask_for_no_margin() -> None:
     enrolled = _probes(_drawn(0, 20, 0.5), 0.5, False, 2)
-    assert calibrate(NO_PROBES, NO_PROBES, enrolled).rule.margin == 0.0
+    assert calibrate([], enrolled, NO_PROBES).rule.margin == 0.0
 
 
 def test_confidence_is_high_for_the_known_and_low_for_strangers() -> None:
     known, strangers = _probes(_drawn(0, 60, 0.8), 0.4, True, 30), _probes(_drawn(1, 60, 0.3), 0.1, False, 10)
-    result = calibrate(known, strangers, known)
+    result = calibrate([_trial(known, strangers)], known, NO_PROBES)
     intercept, w_similarity, w_margin = result.rule.calibration
     assert w_similarity >= 0.0
     assert w_margin >= 0.0
@@ -100,7 +129,7 @@ def test_confidence_is_high_for_the_known_and_low_for_strangers() -> None:
 
 def test_too_few_labels_give_a_plain_calibration_and_no_claim_about_it() -> None:
     known, strangers = _probes(_drawn(0, 2, 0.8), 0.4, True, 2), _probes(_drawn(1, 50, 0.3), 0.1, False, 10)
-    result = calibrate(known, strangers, known)
+    result = calibrate([_trial(known, strangers)], known, NO_PROBES)
     intercept, w_similarity, _ = result.rule.calibration
     assert result.expected_calibration_error is None
     assert intercept + w_similarity * result.rule.threshold == pytest.approx(0.0)
@@ -108,7 +137,7 @@ def test_too_few_labels_give_a_plain_calibration_and_no_claim_about_it() -> None
 
 def test_scores_that_mislead_never_lower_confidence_with_similarity() -> None:
     known, strangers = _probes(_drawn(0, 60, 0.3), 0.4, True, 30), _probes(_drawn(1, 60, 0.8), 0.1, False, 10)
-    _, w_similarity, w_margin = calibrate(known, strangers, known).rule.calibration
+    _, w_similarity, w_margin = calibrate([_trial(known, strangers)], known, NO_PROBES).rule.calibration
     assert w_similarity == 0.0
     assert w_margin > 0.0
 
@@ -116,7 +145,7 @@ def test_scores_that_mislead_never_lower_confidence_with_similarity() -> None:
 def test_the_rule_names_whom_it_was_told_to() -> None:
     strangers = _probes(_drawn(1, 50, 0.3), 0.1, False, 10)
     known = _probes(_drawn(0, 30, 0.9), 0.5, True, 30)
-    rule = calibrate(known, strangers, known).rule
+    rule = calibrate([_trial(known, strangers)], known, NO_PROBES).rule
     assert named(known, rule).mean() > 0.9
     assert named(strangers, rule).mean() <= 0.02
 
