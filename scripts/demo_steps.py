@@ -108,14 +108,18 @@ def enrol(stage: Stage, photos: DemoPhotos) -> Enrolment:
     return Enrolment(train_photos=Counter(photo.person for photo in labelled), portraits=portraits, failed=failed)
 
 
-def train(stage: Stage) -> ServingModel:
+def train(stage: Stage, epochs: int | None) -> ServingModel:
     """Queue a training run, ring for it, and follow it until its model serves.
+
+    Args:
+        stage: where it runs.
+        epochs: None for the recipe's.
 
     Raises:
         TrainingError: it gave no model, or one that was not activated.
         RedisUnreachableError: Redis did not answer.
     """
-    options = {"epochs": None, "seed": 0, "activate": True, "who": _AUTHOR}
+    options = {"epochs": epochs, "seed": 0, "activate": True, "who": _AUTHOR}
     with stage.database.write() as session:
         queued = runs.create_run(session, recipe=RECIPES[0], options=options, now=utc_now())
     stage.doorbell.ring_run(queued.id)
