@@ -66,8 +66,9 @@ def items_of(database: Database, job_id: int) -> list[Item]:
 
 def set_job_state(database: Database, job_id: int, state: JobState) -> None:
     """Put a job into a state, however it would come there."""
+    finished_at = NOW if state in {JobState.DONE, JobState.CANCELLED} else None
     with database.write() as session:
-        session.execute(update(Job).where(Job.id == job_id).values(state=state))
+        session.execute(update(Job).where(Job.id == job_id).values(state=state, finished_at=finished_at))
 
 
 def get_job(database: Database, job_id: int) -> Job:

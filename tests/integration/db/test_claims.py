@@ -145,6 +145,13 @@ def test_workers_that_claim_at_once_get_different_chunks_and_all_of_them(databas
     assert {(chunk.state, chunk.attempts) for chunk in rows} == {(ChunkState.CLAIMED, 1)}
 
 
+def test_claims_of_one_job_at_once_are_all_counted(database: Database) -> None:
+    job_id = bulk_job(database)
+    got = ledger.race([lambda i=i: ledger.claim(database, f"w{i}") for i in range(8)])
+    assert all(isinstance(lease, ChunkLease) for lease in got), got
+    assert ledger.get_job(database, job_id).last_claim == 8
+
+
 def test_a_claim_is_counted_once_and_counts_over_all_jobs(database: Database) -> None:
     first, second = bulk_job(database), bulk_job(database)
     claimed_jobs(database, 5)
