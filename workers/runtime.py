@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from core.clock import utc_now
 from core.records import FacesMode, PhotoResult, PhotoTask
 from db.engine import Database
-from workers.identify import ChunkEnd, IdentifyContext, OnProgress, identify_chunk
+from workers.identify import ChunkEnd, IdentifyContext, OnProgress, answer_bell
 from workers.logs import set_up_worker_logging
 from workers.pulse import Pulse, SlotReporter
 from workers.spec import NodeSpec, Role
@@ -38,7 +38,7 @@ class Handler(Protocol):
     """What a child does when a doorbell rings."""
 
     def identify(self) -> ChunkEnd:
-        """Work on the chunk that is due."""
+        """Work on chunks that are due; return how the last of them ended."""
 
     def train(self, run_id: int) -> RunEnd:
         """Work on a training run."""
@@ -68,7 +68,7 @@ class Runtime:
         self._database.close()
 
     def identify(self) -> ChunkEnd:
-        """Work on the chunk that is due."""
+        """Work on chunks that are due; return how the last of them ended."""
         if self._watch is None or self._recognition is None:
             raise RuntimeError(f"a {self._spec.role} process was told of chunks")
         context = IdentifyContext(
@@ -83,7 +83,7 @@ class Runtime:
             poll_s=self._spec.settings.model_poll_s,
         )
         with self._flag.busy():
-            end = identify_chunk(context)
+            end = answer_bell(context)
         return ChunkEnd.RESTART if self._recognition.worn_out else end
 
     def train(self, run_id: int) -> RunEnd:
