@@ -11,6 +11,7 @@
     │   ├── PersonConflictError
     │   ├── LabelConflictError
     │   ├── UnknownIdError
+    │   ├── JobStateError
     │   ├── IdempotencyConflictError
     │   ├── ActivationConflictError
     │   └── FleetRunningError
@@ -121,6 +122,12 @@ class UnknownIdError(InputError):
     """No job, run, person or model has this id."""
 
     code = "unknown_id"
+
+
+class JobStateError(InputError):
+    """The job is in a state in which this cannot be done to it."""
+
+    code = "job_state"
 
 
 class IdempotencyConflictError(InputError):

@@ -35,7 +35,7 @@ class JobState(StrEnum):
     RUNNING = "running"  # its chunks are queued or claimed
     PAUSED = "paused"  # no chunk of it is claimed until it is resumed
     DONE = "done"  # every item has its outcome
-    CANCELLED = "cancelled"  # stopped by a person; items without an outcome stay without
+    CANCELLED = "cancelled"  # stopped by a person; what had no outcome has the error `cancelled`
 
 
 class ChunkState(StrEnum):

@@ -39,7 +39,10 @@ class Settings:
         "Folders that workers may read photos from, separated by `:`. "
         "Empty: every folder that the worker's user can read.",
     )
-    chunk_size: int = _setting(128, "Photos a queue message stands for.", low=1, high=10_000)
+    chunk_size: int = _setting(128, "Photos a worker claims at once.", low=1, high=10_000)
+    interactive_photos: int = _setting(
+        256, "Photos of the largest job that goes before larger ones. 0: none does.", low=0, high=1_000_000
+    )
     batch_size: int = _setting(32, "Photos the network sees at once.", low=1, high=1024)
     read_threads: int = _setting(2, "Threads of one worker process that read and decode photos.", low=1, high=64)
     lease_s: float = _setting(

@@ -1,21 +1,20 @@
-"""Chunks: claimed with a lease, committed behind the lease's token, taken back when the lease runs out.
+"""Chunks: held with a lease, committed behind the lease's token, taken back when the lease runs out, given up.
 
 The token fences: every write of a worker names it, and a worker whose chunk was given to another finds it changed and
-writes nothing. Attempts are counted here, never in a message.
+writes nothing. Attempts are counted here, never in a message. Which chunk is due stands in db/claims.py.
 """
 
-import secrets
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, and_, bindparam, exists, or_, select, update
+from sqlalchemy import ColumnElement, String, and_, bindparam, exists, select, update
 from sqlalchemy.orm import Session
 
 from core.errors import LeaseLostError
-from core.records import ChunkState, FaceOutcome, FaceResult, ItemOutcome, JobState, PhotoResult, PhotoTask
+from core.records import ChunkState, ErrorRecord, FaceOutcome, FaceResult, ItemOutcome, JobState, PhotoResult, PhotoTask
 from db.bulk import Bulk, json_text
 from db.jobs import close_finished_jobs
 from db.tables import Chunk, Face, Item, Job
@@ -34,42 +33,6 @@ class ChunkLease:
     first_ordinal: int
     item_count: int
     token: str
-
-
-def claim_chunk(session: Session, chunk_id: int, worker: str, now: datetime, lease_s: float) -> ChunkLease | None:
-    """Take a chunk that is queued, or whose lease ran out before it was due to be split.
-
-    Returns:
-        The lease, or None when the chunk is not to be had: done, held by another, or its job does not run.
-    """
-    token = secrets.token_hex(16)
-    job_runs = exists().where(Job.id == Chunk.job_id, Job.state == JobState.RUNNING)
-    # One that is due to be split is left to the sweeper: claimed whole again and again, it would never end.
-    abandoned = and_(_lease_ran_out(now), Chunk.attempts < ATTEMPTS_BEFORE_SPLIT)
-    claimed = session.execute(
-        update(Chunk)
-        .where(Chunk.id == chunk_id, or_(Chunk.state == ChunkState.QUEUED, abandoned), job_runs)
-        .values(
-            state=ChunkState.CLAIMED,
-            attempts=Chunk.attempts + 1,
-            lease_token=token,
-            lease_until=now + timedelta(seconds=lease_s),
-            worker=worker,
-        )
-        .returning(Chunk.job_id, Chunk.first_ordinal, Chunk.item_count)
-        .execution_options(synchronize_session=False)
-    ).one_or_none()
-    if claimed is None:
-        return None
-    faces_mode = session.scalars(select(Job.faces_mode).where(Job.id == claimed.job_id)).one()
-    return ChunkLease(
-        chunk_id=chunk_id,
-        job_id=claimed.job_id,
-        faces_mode=faces_mode,
-        first_ordinal=claimed.first_ordinal,
-        item_count=claimed.item_count,
-        token=token,
-    )
 
 
 def load_tasks(session: Session, lease: ChunkLease) -> list[PhotoTask]:
@@ -108,7 +71,6 @@ def release_chunk(session: Session, lease: ChunkLease) -> None:
             lease_token=None,
             lease_until=None,
             worker=None,
-            rung_at=None,
         )
         .execution_options(synchronize_session=False)
     )
@@ -154,30 +116,6 @@ def finish_chunk(
     _store_results(session, lease.job_id, results, model_id, now)
 
 
-def find_to_ring(session: Session, rung_before: datetime, limit: int) -> list[int]:
-    """Return queued chunks of running jobs that were not rung since `rung_before`, oldest job first."""
-    return list(
-        session.scalars(
-            select(Chunk.id)
-            .join(Job, Job.id == Chunk.job_id)
-            .where(
-                in_state(ChunkState.QUEUED),
-                Job.state == JobState.RUNNING,
-                or_(Chunk.rung_at.is_(None), Chunk.rung_at < rung_before),
-            )
-            .order_by(Chunk.job_id, Chunk.id)
-            .limit(limit)
-        )
-    )
-
-
-def mark_rung(session: Session, chunk_ids: Sequence[int], now: datetime) -> None:
-    """Note that a doorbell was published for these chunks."""
-    session.execute(
-        update(Chunk).where(Chunk.id.in_(chunk_ids)).values(rung_at=now).execution_options(synchronize_session=False)
-    )
-
-
 def reclaim_expired(session: Session, now: datetime, limit: int = 100) -> int:
     """Take chunks back whose lease ran out; return how many.
 
@@ -192,7 +130,7 @@ def reclaim_expired(session: Session, now: datetime, limit: int = 100) -> int:
         .with_for_update(skip_locked=True)
     ).all()
     for chunk in expired:
-        chunk.lease_token = chunk.lease_until = chunk.worker = chunk.rung_at = None
+        chunk.lease_token = chunk.lease_until = chunk.worker = None
         if chunk.attempts < ATTEMPTS_BEFORE_SPLIT:
             chunk.state = ChunkState.QUEUED
         elif chunk.item_count > 1:
@@ -220,23 +158,42 @@ def _split(session: Session, chunk: Chunk) -> None:
 
 
 def _bury(session: Session, chunk: Chunk, now: datetime) -> None:
-    """Give up on the one photo of a chunk and give it its error outcome."""
-    chunk.state = ChunkState.DEAD
-    chunk.done_at = now
+    """Give up on the one photo of a chunk."""
     message = (
         f"The worker died or hung {chunk.attempts} times on this photo alone. It was not identified; "
         f"its neighbours were. Look at the file, or take it out of the batch."
     )
-    session.execute(
-        update(Item)
-        .where(Item.job_id == chunk.job_id, Item.ordinal == chunk.first_ordinal)
-        .values(outcome=ItemOutcome.ERROR, error_code="worker_crashed", error_message=message, decided_at=now)
-        .execution_options(synchronize_session=False)
-    )
-    _count(session, chunk.job_id, Counter({"items_error": 1}), now)
+    give_up(session, chunk.job_id, [chunk], ErrorRecord(code="worker_crashed", message=message), now)
 
 
-_ITEM_VALUES = (
+def give_up(session: Session, job_id: int, chunks: Sequence[Chunk], error: ErrorRecord, now: datetime) -> None:
+    """End chunks whose photos will not be looked at: each gets the error as its outcome. Their leases are void.
+
+    Args:
+        session: a write session that has locked `chunks`.
+        job_id: the job they belong to.
+        chunks: open ones; at least one.
+        error: why.
+        now: aware time.
+    """
+    for chunk in chunks:
+        chunk.state = ChunkState.DEAD
+        chunk.lease_token = chunk.lease_until = None
+        chunk.done_at = now
+    values = {"error_code": error.code, "error_message": error.message, "decided_at": now}
+    waiting = (Item.job_id == job_id, Item.outcome.is_(None))
+    for chunk in chunks:
+        session.execute(
+            update(Item)
+            .where(*waiting, Item.ordinal >= chunk.first_ordinal, Item.ordinal < chunk.first_ordinal + chunk.item_count)
+            .values(outcome=ItemOutcome.ERROR, **values)
+            .execution_options(synchronize_session=False)
+        )
+    _count(session, job_id, Counter({"items_error": sum(chunk.item_count for chunk in chunks)}), now)
+
+
+# What an item has with its outcome.
+ITEM_VALUES = (
     "outcome",
     "error_code",
     "error_message",
@@ -273,7 +230,7 @@ def _store_results(session: Session, job_id: int, results: Sequence[PhotoResult]
     bulk = Bulk(session.connection())
     decided_at = bulk.time(now)
     items = (_item_values(job_id, result, model_id, decided_at) for result in results)
-    bulk.update(Item, _ITEM_VALUES, ("job_id", "ordinal"), items)
+    bulk.update(Item, ITEM_VALUES, ("job_id", "ordinal"), items)
     faces = (_face_values(job_id, result.ordinal, face, model_id) for result in results for face in result.faces)
     bulk.insert(Face, _FACE_COLUMNS, _JSON_COLUMNS, faces)
     counts = Counter(f"items_{result.outcome}" for result in results)
@@ -289,7 +246,7 @@ def _count(session: Session, job_id: int, counts: Counter[str], now: datetime) -
 
 
 def _item_values(job_id: int, result: PhotoResult, model_id: int, decided_at: Any) -> tuple[Any, ...]:
-    """An item's _ITEM_VALUES and its key."""
+    """An item's ITEM_VALUES and its key."""
     error = result.error
     return (
         result.outcome.value,

@@ -1,14 +1,17 @@
-"""Jobs: submitted in pages, counted by the workers' commits, closed when every item has its outcome."""
+"""Jobs: submitted in pages, counted by the workers' commits, closed when every item has its outcome.
+
+What people do to a job (pause, resume, cancel, retry) stands in db/control.py.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import case, delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from core.errors import IdempotencyConflictError, UnknownIdError
+from core.errors import IdempotencyConflictError, JobStateError, UnknownIdError
 from core.records import ChunkState, FacesMode, JobState, SkipLog
 from db.ids import new_public_id
 from db.tables import Chunk, Item, Job
@@ -23,6 +26,8 @@ class NewJob:
     request_digest: str
     """sha256 over the sources and options: tells a repeated submission from another one under the same key."""
     idempotency_key: str | None = None
+    max_parallel: int | None = None
+    """Chunks of it that workers may hold at once; None for any number."""
 
 
 def create_job(session: Session, new: NewJob, now: datetime) -> Job:
@@ -33,6 +38,7 @@ def create_job(session: Session, new: NewJob, now: datetime) -> Job:
         idempotency_key=new.idempotency_key,
         request_digest=new.request_digest,
         faces_mode=new.faces_mode,
+        max_parallel=new.max_parallel,
         state=JobState.SUBMITTING,
         created_at=now,
         touched_at=now,
@@ -64,7 +70,7 @@ def find_repeated(session: Session, new: NewJob) -> Job | None:
 
 def add_page(
     session: Session, job_id: int, first_ordinal: int, uris: Sequence[str], chunk_size: int, now: datetime
-) -> list[int]:
+) -> None:
     """Insert consecutive items and the chunks that cover them.
 
     Args:
@@ -75,26 +81,20 @@ def add_page(
         chunk_size: items a chunk holds at most.
         now: aware time.
 
-    Returns:
-        The ids of the new chunks in order of their items.
-
     Raises:
+        JobStateError: the job was cancelled meanwhile.
         UnknownIdError: the job was removed meanwhile, or is open already.
     """
     _touch(session, job_id, now)
     _insert_items(session, job_id, first_ordinal, uris)
-    chunks = [
-        {
-            "job_id": job_id,
-            "first_ordinal": first_ordinal + start,
-            "item_count": min(chunk_size, len(uris) - start),
-            "state": ChunkState.QUEUED,
-            "attempts": 0,
-        }
-        for start in range(0, len(uris), chunk_size)
-    ]
-    ids = session.scalars(insert(Chunk).returning(Chunk.id, sort_by_parameter_order=True), chunks).all()
-    return list(ids)
+    starts = range(0, len(uris), chunk_size)
+    add_chunks(session, job_id, [(first_ordinal + start, min(chunk_size, len(uris) - start)) for start in starts])
+
+
+def add_chunks(session: Session, job_id: int, ranges: Sequence[tuple[int, int]]) -> None:
+    """Queue chunks that cover ranges of a job's items, each given by its first ordinal and its length."""
+    queued = {"job_id": job_id, "state": ChunkState.QUEUED, "attempts": 0}
+    session.execute(insert(Chunk), [{**queued, "first_ordinal": first, "item_count": count} for first, count in ranges])
 
 
 def _touch(session: Session, job_id: int, now: datetime, **values: Any) -> None:
@@ -105,11 +105,17 @@ def _touch(session: Session, job_id: int, now: datetime, **values: Any) -> None:
         .values(touched_at=now, **values)
         .execution_options(synchronize_session=False)
     )
-    if touched.rowcount != 1:  # type: ignore[attr-defined]
-        raise UnknownIdError(
-            "The submission stood still for so long that it was taken for broken off and removed. "
-            "Nothing of it will run. Submit again."
+    if touched.rowcount == 1:  # type: ignore[attr-defined]
+        return
+    if session.scalar(select(Job.state).where(Job.id == job_id)) == JobState.CANCELLED:
+        raise JobStateError(
+            "The job was cancelled while its photos were being recorded. Those recorded until then have the outcome "
+            "`error` with the code `cancelled`; no photo will be looked at. Submit again to have them identified."
         )
+    raise UnknownIdError(
+        "The submission stood still for so long that it was taken for broken off and removed. "
+        "Nothing of it will run. Submit again."
+    )
 
 
 def _insert_items(session: Session, job_id: int, first_ordinal: int, uris: Sequence[str]) -> None:
@@ -129,6 +135,7 @@ def open_job(session: Session, job_id: int, total: int, skipped: SkipLog, now: d
     """Let the workers at a job whose items are all inserted.
 
     Raises:
+        JobStateError: the job was cancelled meanwhile.
         UnknownIdError: the job was removed meanwhile, or is open already.
     """
     _touch(
@@ -140,6 +147,7 @@ def open_job(session: Session, job_id: int, total: int, skipped: SkipLog, now: d
         skipped=[asdict(entry) for entry in skipped.first],
         skipped_count=skipped.count,
         started_at=now,
+        resumed_at=now,
     )
 
 
@@ -194,17 +202,22 @@ def list_jobs(session: Session, limit: int, before: str | None = None) -> list[J
 
 
 def close_finished_jobs(session: Session, now: datetime, job_id: int | None = None) -> int:
-    """Mark running jobs done in which every item has its outcome; return how many.
+    """End running and cancelled jobs in which every item has its outcome; return how many.
 
     Args:
         session: a write session.
         now: aware time.
         job_id: look at this job only.
     """
+    ended_by = {JobState.RUNNING: JobState.DONE, JobState.CANCELLED: JobState.CANCELLED}
     closing = (
         update(Job)
-        .where(Job.state == JobState.RUNNING, Job.items_faces + Job.items_no_face + Job.items_error >= Job.total)
-        .values(state=JobState.DONE, finished_at=now)
+        .where(
+            Job.state.in_(ended_by),
+            Job.finished_at.is_(None),
+            Job.items_faces + Job.items_no_face + Job.items_error >= Job.total,
+        )
+        .values(state=case(ended_by, value=Job.state), finished_at=now)
         .execution_options(synchronize_session=False)
     )
     if job_id is not None:

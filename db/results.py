@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, String, and_, bindparam, select, true, tuple_
+from sqlalchemy import ColumnElement, Row, String, and_, bindparam, func, select, true, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from core.errors import InputError
@@ -29,6 +29,17 @@ class ResultFilter:
     since: datetime | None = None
     """Decided at this time or later."""
     min_confidence: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailureCount:
+    """How many photos of a job ended in one way that is an error."""
+
+    code: str
+    """A stable code out of docs/errors.md."""
+    photos: int
+    message: str
+    """What one of them says."""
 
 
 def check_outcome(outcome: str) -> str:
@@ -140,8 +151,7 @@ def _conditions(wanted: ResultFilter) -> list[Any]:
     if wanted.person_id is not None:
         conditions.append(Face.person_id == wanted.person_id)
     if wanted.outcome in {ItemOutcome.NO_FACE, ItemOutcome.ERROR}:
-        # Spelled out in the SQL: SQLite uses a partial index only when it can read its condition.
-        conditions.append(Item.outcome == bindparam(None, wanted.outcome, String, literal_execute=True))
+        conditions.append(has_outcome(ItemOutcome(wanted.outcome)))
     elif wanted.outcome is not None:
         conditions.append(Face.outcome == wanted.outcome)
     if wanted.model_id is not None:
@@ -151,6 +161,23 @@ def _conditions(wanted: ResultFilter) -> list[Any]:
     if wanted.min_confidence is not None:
         conditions.append(Face.confidence >= wanted.min_confidence)
     return conditions
+
+
+def has_outcome(outcome: ItemOutcome) -> ColumnElement[bool]:
+    """An item's outcome, spelled out in the SQL: SQLite uses a partial index only when it can read its condition."""
+    return Item.outcome == bindparam(None, outcome, String, literal_execute=True)
+
+
+def count_failures(session: Session, job_id: int) -> list[FailureCount]:
+    """Return the error codes of a job's items, the most frequent first."""
+    photos = func.count().label("photos")
+    found = session.execute(
+        select(Item.error_code, photos, func.min(Item.error_message).label("message"))
+        .where(Item.job_id == job_id, has_outcome(ItemOutcome.ERROR))
+        .group_by(Item.error_code)
+        .order_by(photos.desc(), Item.error_code)
+    )
+    return [FailureCount(code=row.error_code, photos=row.photos, message=row.message) for row in found]
 
 
 def _as_dict(row: Row[Any]) -> dict[str, Any]:

@@ -104,6 +104,8 @@ class Job(Base):
     """One submission: its options, its counters, its state."""
 
     __tablename__ = "jobs"
+    # Of the jobs in one state, the first in line for a worker.
+    __table_args__ = (Index("ix_jobs_line", "state", "last_claim", "id"),)
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     public_id: Mapped[str] = mapped_column(String(20), unique=True)
@@ -111,7 +113,10 @@ class Job(Base):
     idempotency_key: Mapped[str | None] = mapped_column(String(200), unique=True)
     request_digest: Mapped[str] = mapped_column(String(64))
     faces_mode: Mapped[str] = mapped_column(String(10))
-    state: Mapped[str] = mapped_column(String(20), index=True)
+    max_parallel: Mapped[int | None] = mapped_column(Integer)  # chunks in work at once; NULL for any number
+    state: Mapped[str] = mapped_column(String(20))
+    # Number of the claim that last took a chunk of it; 0 for none yet. Claims are counted over all jobs.
+    last_claim: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0", index=True)
     total: Mapped[int] = mapped_column(BigInteger, default=0)
     items_faces: Mapped[int] = mapped_column(BigInteger, default=0)
     items_no_face: Mapped[int] = mapped_column(BigInteger, default=0)
@@ -126,6 +131,9 @@ class Job(Base):
     touched_at: Mapped[datetime] = mapped_column(UtcDateTime)  # last page of items inserted, while submitting
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # Since when it runs without a break, and how many photos had their outcome then: what its rate is counted from.
+    resumed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    decided_before: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
 
 
 class Chunk(Base):
@@ -148,6 +156,13 @@ class Chunk(Base):
             sqlite_where=text("state = 'claimed'"),
             postgresql_where=text("state = 'claimed'"),
         ),
+        # A limited job's chunks in work are counted at every claim.
+        Index(
+            "ix_chunks_in_work",
+            "job_id",
+            sqlite_where=text("state = 'claimed'"),
+            postgresql_where=text("state = 'claimed'"),
+        ),
         CheckConstraint("item_count > 0", name="item_count_positive"),
     )
 
@@ -160,7 +175,7 @@ class Chunk(Base):
     lease_token: Mapped[str | None] = mapped_column(String(32))
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     worker: Mapped[str | None] = mapped_column(String(200))
-    rung_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    rung_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # for processes of version 0001 alone
     done_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 

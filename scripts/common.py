@@ -13,6 +13,7 @@ from core.settings import Settings
 
 if TYPE_CHECKING:
     from db.engine import Database
+    from workers.doorbell import Doorbell
 
 
 @dataclass(kw_only=True)
@@ -70,6 +71,23 @@ def open_database(settings: Settings) -> Iterator["Database"]:
         yield database
     finally:
         database.close()
+
+
+@contextmanager
+def find_doorbell(settings: Settings) -> Iterator["Doorbell"]:
+    """Open the way to the workers and close it at the end.
+
+    Raises:
+        RedisUnreachableError: no Redis is known.
+    """
+    from workers.doorbell import Doorbell
+    from workers.embedded import find_redis_url
+
+    doorbell = Doorbell(find_redis_url(settings))
+    try:
+        yield doorbell
+    finally:
+        doorbell.close()
 
 
 def current_user() -> str:

@@ -3,16 +3,20 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from core.records import FaceOutcome, ItemOutcome, ModelState
+from core.records import FaceOutcome, ItemOutcome, JobState, ModelState
 
 if TYPE_CHECKING:
     from db.tables import Job, Model, Run
 
 
 def job_document(job: "Job", now: datetime) -> dict[str, Any]:
-    """Return a job with its counters; `seconds` runs until the job ends and `images_per_s` is over all of them."""
+    """Return a job with its counters and, from them, its speed and how long it will still take.
+
+    `seconds` runs until the job ends. `images_per_s` is since the job was last opened, resumed or retried.
+    """
     seconds = _seconds_of(job, now)
-    decided = items_decided(job)
+    rate = _images_per_s(job, now)
+    left = job.total - items_decided(job)
     return {
         "job": job.public_id,
         "state": job.state,
@@ -20,7 +24,8 @@ def job_document(job: "Job", now: datetime) -> dict[str, Any]:
         "items": {outcome.value: getattr(job, f"items_{outcome}") for outcome in ItemOutcome},
         "faces": {outcome.value: getattr(job, f"faces_{outcome}") for outcome in FaceOutcome},
         "seconds": None if seconds is None else round(seconds, 3),
-        "images_per_s": round(decided / seconds, 2) if seconds and decided else None,
+        "images_per_s": round(rate, 2) if rate else None,
+        "eta_s": round(left / rate, 1) if rate and job.state == JobState.RUNNING else None,
     }
 
 
@@ -78,3 +83,13 @@ def _seconds_of(job: "Job", now: datetime) -> float | None:
     if job.started_at is None:
         return None
     return ((job.finished_at or now) - job.started_at).total_seconds()
+
+
+def _images_per_s(job: "Job", now: datetime) -> float | None:
+    """Return the photos a second since the job last began to run; None where that says nothing."""
+    since = job.resumed_at or job.started_at
+    decided = items_decided(job) - job.decided_before
+    if since is None or not decided or job.state == JobState.CANCELLED:
+        return None
+    seconds = ((job.finished_at or now) - since).total_seconds()
+    return decided / seconds if seconds > 0 else None

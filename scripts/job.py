@@ -1,5 +1,6 @@
-"""`facefleet job`: list, show and watch jobs."""
+"""`facefleet job`: list, show and watch jobs. What is done to them stands in scripts/job_control.py."""
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,6 +11,7 @@ from core.settings import Settings
 from scripts.common import Invocation, command, open_database
 from scripts.documents import items_decided, job_document
 from scripts.failures import ExitCode
+from scripts.job_control import cancel, pause, resume, retry
 from scripts.job_report import print_job_summary
 from scripts.output import add_row, make_console, make_table, print_text, show_minute, show_share, write_json
 from scripts.waiting import wait_for_job, why_job_waits
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from sqlalchemy.orm import Session
 
+    from db.results import FailureCount
     from db.tables import Job
 
 _FAILURES_SHOWN = 5
@@ -25,7 +28,11 @@ _FAILURES_SHOWN = 5
 
 @click.group()
 def job() -> None:
-    """Look at jobs and follow them."""
+    """Look at jobs, follow them, and stop them or let them go on."""
+
+
+for each in (pause, resume, cancel, retry):
+    job.add_command(each)
 
 
 @command("list", group=job, example="facefleet job list --limit 5")
@@ -48,22 +55,25 @@ def list_(invocation: Invocation, limit: int) -> None:
 @command("show", group=job, example="facefleet job show j1p3k9x2mf4qa")
 @click.argument("job_id", metavar="ID")
 def show(invocation: Invocation, job_id: str) -> None:
-    """Show a job: its outcomes, what was passed over, and its first failures."""
+    """Show a job: its outcomes, what was passed over, and what failed and why."""
     from db.jobs import get_job
+    from db.results import count_failures
 
     now = utc_now()
     with open_database(Settings.from_env()) as database, database.read() as session:
         found = get_job(session, job_id)
         failures = _first_failures(session, found)
-        waits = why_job_waits(session, now) if found.state == JobState.RUNNING else None
+        by_code = count_failures(session, found.id)
+        waits = why_job_waits(session, found, now) if found.state in {JobState.RUNNING, JobState.PAUSED} else None
     if invocation.as_json:
         skipped = {"count": found.skipped_count, "first": found.skipped}
         document = {**job_document(found, now), **_about(found), "skipped": skipped, "failures": failures}
-        write_json({**document, "waits_because": waits})
+        write_json({**document, "failures_by_code": [asdict(each) for each in by_code], "waits_because": waits})
         return
     console = make_console()
     print_job_summary(console, found, now)
-    _print_troubles(console, found, failures, waits)
+    _print_troubles(console, found, waits)
+    _print_failures(console, by_code, failures)
 
 
 @command("watch", group=job, example="facefleet job watch j1p3k9x2mf4qa")
@@ -87,6 +97,7 @@ def _about(job: "Job") -> dict[str, Any]:
     return {
         "name": job.name,
         "faces_mode": job.faces_mode,
+        "max_parallel": job.max_parallel,
         **{name: at.isoformat() if at else None for name, at in times.items()},
     }
 
@@ -109,7 +120,7 @@ def _print_list(jobs: list["Job"]) -> None:
     make_console().print(table)
 
 
-def _print_troubles(console: "Console", job: "Job", failures: list[dict[str, Any]], waits: str | None) -> None:
+def _print_troubles(console: "Console", job: "Job", waits: str | None) -> None:
     """Print what a person may want to mend."""
     if waits:
         console.print()
@@ -118,8 +129,18 @@ def _print_troubles(console: "Console", job: "Job", failures: list[dict[str, Any
         console.print(f"\nPassed over as no photos: {job.skipped_count:,}, such as", style="bold")
         for entry in job.skipped[:_FAILURES_SHOWN]:
             print_text(console, f"{entry['name']}: {entry['reason']}", indent=2)
-    if failures:
-        console.print(f"\nFailed: {job.items_error:,}, such as", style="bold")
-        for row in failures:
-            print_text(console, row["uri"], indent=2)
-            print_text(console, f"{row['error']['code']}: {row['error']['message']}", indent=4)
+
+
+def _print_failures(console: "Console", by_code: list["FailureCount"], failures: list[dict[str, Any]]) -> None:
+    """Print what failed: how many photos of each kind and why, and the first of them."""
+    if not by_code:
+        return
+    console.print("\nFailed, by code", style="bold")
+    table = make_table(["Code", ">Photos", "Such as"])
+    for each in by_code:
+        add_row(table, each.code, f"{each.photos:,}", each.message)
+    console.print(table)
+    console.print("\nThe first of them", style="bold")
+    for row in failures:
+        print_text(console, row["uri"], indent=2)
+        print_text(console, f"{row['error']['code']}: {row['error']['message']}", indent=4)

@@ -25,7 +25,7 @@ _MEANING = {
 def print_job_summary(console: "Console", job: "Job", now: datetime) -> None:
     """Print where a job stands, its outcomes, and the next command."""
     document = job_document(job, now)
-    rate = document["images_per_s"]
+    rate, eta_s = document["images_per_s"], document["eta_s"]
     decided = f"{items_decided(job):,} of {job.total:,}"
     print_fields(
         console,
@@ -36,6 +36,7 @@ def print_job_summary(console: "Console", job: "Job", now: datetime) -> None:
             ("Submitted", show_time(job.created_at)),
             ("Time", show_duration(document["seconds"])),
             ("Speed", f"{rate:,.1f} photos/s" if rate else None),
+            ("Time left", f"about {show_duration(eta_s)}" if eta_s is not None else None),
         ],
     )
     console.print()
@@ -43,6 +44,8 @@ def print_job_summary(console: "Console", job: "Job", now: datetime) -> None:
     console.print(f"\nResults: facefleet results --job {job.public_id}", soft_wrap=True)
     if job.items_error:
         console.print(f"Failures: facefleet results --job {job.public_id} --outcome error", soft_wrap=True)
+        if job.finished_at:
+            console.print(f"Try them again: facefleet job retry {job.public_id}", soft_wrap=True)
 
 
 def _print_outcomes(console: "Console", job: "Job") -> None:

@@ -56,7 +56,7 @@ COMMANDS = {
     ),
     "job": Entry(
         target="scripts.job:job",
-        summary="Look at jobs and follow them.",
+        summary="Look at jobs, follow them, and stop them or let them go on.",
         section=_JOBS,
     ),
     "results": Entry(

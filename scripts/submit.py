@@ -1,5 +1,6 @@
 """`facefleet submit`: records a job and hands it to the workers."""
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -8,7 +9,7 @@ from core.clock import utc_now
 from core.errors import InputError, RedisUnreachableError
 from core.records import FacesMode, JobState
 from core.settings import Settings
-from scripts.common import Invocation, command, open_database
+from scripts.common import Invocation, command, find_doorbell, open_database
 from scripts.documents import job_document
 from scripts.failures import ExitCode
 from scripts.job_report import print_job_summary
@@ -18,7 +19,6 @@ from scripts.waiting import wait_for_job
 
 if TYPE_CHECKING:
     from db.engine import Database
-    from workers.doorbell import Doorbell
     from workers.submit import Submission, SubmitRequest
 
 
@@ -33,8 +33,21 @@ if TYPE_CHECKING:
 )
 @click.option("--name", default="", help="A name for people to know the job by.", show_default="the first source")
 @click.option("--idempotency-key", metavar="K", help="Submitting again under the same key gives the same job.")
+@click.option(
+    "--max-parallel",
+    metavar="N",
+    type=click.IntRange(1, 100_000),
+    help="Let workers be at N chunks of it at most at once.",
+    show_default="any number",
+)
 def submit(
-    invocation: Invocation, sources: tuple[str, ...], wait: bool, faces: str, name: str, idempotency_key: str | None
+    invocation: Invocation,
+    sources: tuple[str, ...],
+    wait: bool,
+    faces: str,
+    name: str,
+    idempotency_key: str | None,
+    max_parallel: int | None,
 ) -> None:
     """Submit photos to be identified.
 
@@ -47,7 +60,11 @@ def submit(
 
     settings = Settings.from_env()
     request = SubmitRequest(
-        sources=sources, faces_mode=FacesMode(faces), name=name or sources[0], idempotency_key=idempotency_key
+        sources=sources,
+        faces_mode=FacesMode(faces),
+        name=name or sources[0],
+        idempotency_key=idempotency_key,
+        max_parallel=max_parallel,
     )
     with open_database(settings) as database:
         submission = _submit(database, settings, request, invocation)
@@ -72,26 +89,16 @@ def _submit(database: "Database", settings: Settings, request: "SubmitRequest", 
     from workers.submit import submit_job
 
     invocation.on_interrupt = "Nothing was submitted."
-    doorbell, why_none = _find_doorbell(settings)
-    try:
-        with show_progress("Recording photos", unit="photos") as bar:
-            submission = submit_job(database, doorbell, settings, request, lambda done: bar.update(done=done))
-    finally:
-        if doorbell is not None:
-            doorbell.close()
+    why_none = None
+    with ExitStack() as stack:
+        try:
+            doorbell = stack.enter_context(find_doorbell(settings))
+        except RedisUnreachableError as error:  # the job is recorded all the same
+            doorbell, why_none = None, error.message
+        bar = stack.enter_context(show_progress("Recording photos", unit="photos"))
+        submission = submit_job(database, doorbell, settings, request, lambda done: bar.update(done=done))
     _say_surprises(submission, why_none)
     return submission
-
-
-def _find_doorbell(settings: Settings) -> tuple["Doorbell | None", str | None]:
-    """Return the way to the workers, or why there is none: a job is recorded all the same."""
-    from workers.doorbell import Doorbell
-    from workers.embedded import find_redis_url
-
-    try:
-        return Doorbell(find_redis_url(settings)), None
-    except RedisUnreachableError as error:
-        return None, error.message
 
 
 def _say_surprises(submission: "Submission", why_no_doorbell: str | None) -> None:

@@ -35,11 +35,11 @@ def wait_for_job(database: "Database", public_id: str, invocation: Invocation) -
     from db.jobs import get_job
 
     invocation.on_interrupt = f"Job {public_id} goes on without you; look again with `facefleet job watch {public_id}`."
-    hints = _Hints(lambda session: why_job_waits(session, utc_now()))
+    hints = _Hints(lambda session: why_job_waits(session, get_job(session, public_id), utc_now()))
     with database.read() as session:
         job = get_job(session, public_id)
     with show_progress("Identifying", max(job.total, 1), unit="photos") as bar:
-        while job.state not in {JobState.DONE, JobState.CANCELLED}:
+        while job.finished_at is None:
             bar.update(done=items_decided(job), total=max(job.total, 1))
             hints.look(database, bar, items_decided(job))
             time.sleep(POLL_S)
@@ -79,10 +79,12 @@ def wait_for_run(database: "Database", public_id: str, invocation: Invocation) -
     return run
 
 
-def why_job_waits(session: "Session", now: datetime) -> str | None:
-    """Return why no photo is identified now, and what to do; None when all is in place."""
+def why_job_waits(session: "Session", job: "Job", now: datetime) -> str | None:
+    """Return why no photo of a job is identified now, and what to do; None when all is in place."""
     from db.registry import serving_model
 
+    if job.state == JobState.PAUSED:
+        return f"Job {job.public_id} is paused. Let it go on with `facefleet job resume {job.public_id}`."
     nodes = fresh_nodes(session, "identify", now)
     if not nodes:
         return "No worker runs: the job waits. Start one with `facefleet up`, or with `facefleet worker --device cpu`."

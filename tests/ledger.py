@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from core.records import (
@@ -22,8 +22,9 @@ from core.records import (
 )
 from db import chunks, jobs, people, registry
 from db.chunks import ChunkLease
+from db.claims import claim_due_chunk
 from db.engine import Database
-from db.tables import Job
+from db.tables import Chunk, Item, Job
 
 T = TypeVar("T")
 
@@ -32,21 +33,42 @@ LEASE_S = 60.0
 EXPIRED = NOW + timedelta(seconds=LEASE_S + 1)
 
 
-def add_job(database: Database, items: int, chunk_size: int = 4, key: str | None = None) -> tuple[int, list[int]]:
+def add_job(
+    database: Database, items: int, chunk_size: int = 4, key: str | None = None, max_parallel: int | None = None
+) -> tuple[int, list[int]]:
     """Submit a job of `items` photos; return its id and its chunks' ids."""
-    new = jobs.NewJob(name="album", faces_mode=FacesMode.CROP, request_digest="d" * 64, idempotency_key=key)
+    new = jobs.NewJob(
+        name="album",
+        faces_mode=FacesMode.CROP,
+        request_digest="d" * 64,
+        idempotency_key=key,
+        max_parallel=max_parallel,
+    )
     with database.write() as session:
         job_id = jobs.create_job(session, new, NOW).id
         uris = [f"file:///album/{number:04}.jpg" for number in range(items)]
-        chunk_ids = jobs.add_page(session, job_id, 0, uris, chunk_size, NOW)
+        jobs.add_page(session, job_id, 0, uris, chunk_size, NOW)
         jobs.open_job(session, job_id, items, SkipLog(), NOW)
-    return job_id, chunk_ids
+    return job_id, [chunk.id for chunk in chunks_of(database, job_id)]
+
+
+def chunks_of(database: Database, job_id: int) -> list[Chunk]:
+    """Read a job's chunks, in order of their ids."""
+    with database.read() as session:
+        return list(session.scalars(select(Chunk).where(Chunk.job_id == job_id).order_by(Chunk.id)))
+
+
+def items_of(database: Database, job_id: int) -> list[Item]:
+    """Read a job's items, in order."""
+    with database.read() as session:
+        return list(session.scalars(select(Item).where(Item.job_id == job_id).order_by(Item.ordinal)))
 
 
 def set_job_state(database: Database, job_id: int, state: JobState) -> None:
     """Put a job into a state, however it would come there."""
+    finished_at = NOW if state in {JobState.DONE, JobState.CANCELLED} else None
     with database.write() as session:
-        session.execute(update(Job).where(Job.id == job_id).values(state=state))
+        session.execute(update(Job).where(Job.id == job_id).values(state=state, finished_at=finished_at))
 
 
 def get_job(database: Database, job_id: int) -> Job:
@@ -67,17 +89,25 @@ def add_model(session: Session, sha256: str = "a" * 64) -> int:
     return registry.register_model(session, sha256=sha256, manifest=manifest, run_id=None, parent_id=None, now=NOW).id
 
 
-def claim(database: Database, chunk_id: int, worker: str = "w1", now: datetime = NOW) -> ChunkLease | None:
-    """Claim a chunk in a transaction of its own."""
+def claim(
+    database: Database, worker: str = "w1", now: datetime = NOW, interactive_photos: int = 256
+) -> ChunkLease | None:
+    """Claim the chunk that is due, in a transaction of its own."""
     with database.write() as session:
-        return chunks.claim_chunk(session, chunk_id, worker, now, LEASE_S)
+        return claim_due_chunk(session, worker, now, LEASE_S, interactive_photos)
 
 
 def must_claim(database: Database, chunk_id: int, worker: str = "w1", now: datetime = NOW) -> ChunkLease:
-    """Claim a chunk that is to be had."""
-    lease = claim(database, chunk_id, worker, now)
+    """Claim a chunk that is the one that is due."""
+    lease = claim(database, worker, now)
     assert lease is not None
+    assert lease.chunk_id == chunk_id
     return lease
+
+
+def claim_all(database: Database, now: datetime = NOW) -> list[ChunkLease]:
+    """Claim every chunk that is due, in turn."""
+    return list(iter(lambda: claim(database, now=now), None))
 
 
 def finish(database: Database, lease: ChunkLease, results: list[PhotoResult], model_id: int) -> None:

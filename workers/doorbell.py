@@ -1,4 +1,4 @@
-"""The doorbell: tells workers through Redis that a chunk or a run waits in the ledger. Losing a ring loses nothing.
+"""The doorbell: tells workers through Redis that chunks or a run wait in the ledger. Losing a ring loses nothing.
 
 Light: knows the queues' and tasks' names, not the tasks. Never hangs: a silent Redis is an error within seconds.
 """
@@ -14,7 +14,12 @@ from kombu.utils.url import maybe_sanitize_url
 from redis.exceptions import RedisError
 
 from core.errors import RedisUnreachableError
+from db.claims import count_due_chunks
+from db.engine import Database
 from workers.protocol import IDENTIFY_QUEUE, IDENTIFY_TASK, TRAIN_QUEUE, TRAIN_TASK, transport_options
+
+MOST_BELLS = 64
+"""Bells for chunks that wait at once: what the slots of a fleet take until the sweeper looks again."""
 
 _PATIENCE_S = 2.0
 _BATCH = 500  # messages a round trip; measured flat from 200 to 2,000
@@ -29,13 +34,13 @@ class Doorbell:
         options = transport_options(patience_s=_PATIENCE_S)
         self._connection: Any = Connection(redis_url, transport_options=options)  # type: ignore[no-untyped-call]
 
-    def ring_chunks(self, chunk_ids: Sequence[int]) -> None:
-        """Ring for chunks, in order.
+    def ring_chunks(self, bells: int) -> None:
+        """Ring for chunks: for any that are due, as a bell names none.
 
         Raises:
             RedisUnreachableError: Redis did not answer; some of the bells may have rung.
         """
-        self._ring(IDENTIFY_QUEUE, IDENTIFY_TASK, chunk_ids)
+        self._ring(IDENTIFY_QUEUE, IDENTIFY_TASK, [()] * bells)
 
     def ring_run(self, run_id: int) -> None:
         """Ring for a training run.
@@ -43,7 +48,7 @@ class Doorbell:
         Raises:
             RedisUnreachableError: Redis did not answer.
         """
-        self._ring(TRAIN_QUEUE, TRAIN_TASK, [run_id])
+        self._ring(TRAIN_QUEUE, TRAIN_TASK, [(run_id,)])
 
     def waiting(self) -> int:
         """Return how many bells for chunks no worker has taken yet.
@@ -74,12 +79,12 @@ class Doorbell:
         """Close the connection. A later call opens it again."""
         self._connection.release()
 
-    def _ring(self, queue: str, task: str, ids: Sequence[int]) -> None:
+    def _ring(self, queue: str, task: str, calls: Sequence[tuple[int, ...]]) -> None:
         with self._translated():
             producer = self._connection.Producer(auto_declare=False, serializer="json")
             with producer.batch(max_size=_BATCH):
-                for number in ids:
-                    headers, body = _message(task, number)
+                for ids in calls:
+                    headers, body = _message(task, ids)
                     # The nameless exchange leads to the queue without a binding, which a flushed Redis has lost.
                     producer.publish(
                         body,
@@ -113,12 +118,30 @@ class Doorbell:
             ) from error
 
 
-def _message(task: str, number: int) -> tuple[dict[str, Any], list[Any]]:
-    """Return the headers and the body of a call of `task(number)`: version 2 of Celery's message protocol."""
+def _message(task: str, ids: Sequence[int]) -> tuple[dict[str, Any], list[Any]]:
+    """Return the headers and the body of a call of `task(*ids)`: version 2 of Celery's message protocol."""
     task_id = str(uuid.uuid4())
     headers = {"lang": "py", "task": task, "id": task_id, "root_id": task_id, "parent_id": None, "group": None}
     embedded = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
-    return headers, [[number], {}, embedded]
+    return headers, [list(ids), {}, embedded]
+
+
+def ring_for_due_chunks(database: Database, doorbell: Doorbell) -> int:
+    """Ring until as many bells wait as chunks are due, MOST_BELLS at most; return how many were rung.
+
+    A bell that finds work goes back into the queue by itself (workers/tasks.py). So few bells are enough for any
+    backlog, and the queue in Redis stays as short.
+
+    Raises:
+        DatabaseUnreachableError: the ledger did not say what is due.
+        RedisUnreachableError: Redis did not answer; some of the bells may have rung.
+    """
+    with database.read() as session:
+        due = count_due_chunks(session, MOST_BELLS)
+    missing = due - doorbell.waiting() if due else 0
+    if missing > 0:
+        doorbell.ring_chunks(missing)
+    return max(0, missing)
 
 
 def _first_line(error: Exception) -> str:

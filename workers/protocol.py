@@ -1,6 +1,7 @@
 """What the two ends of the queue agree on: names of queues and tasks, and how a connection to Redis behaves.
 
-A doorbell carries one of these task names and one id, nothing else. Light: doorbells are rung by every command.
+A bell carries one of these task names; one for a run also the run's id. Nothing else: what is due stands in the
+ledger. Light: bells are rung by every command.
 """
 
 from typing import Any

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from core.clock import utc_now
 from core.records import FacesMode, PhotoResult, PhotoTask
 from db.engine import Database
-from workers.identify import ChunkEnd, IdentifyContext, OnProgress, identify_chunk
+from workers.identify import ChunkEnd, IdentifyContext, OnProgress, answer_bell
 from workers.logs import set_up_worker_logging
 from workers.pulse import Pulse, SlotReporter
 from workers.spec import NodeSpec, Role
@@ -35,10 +35,10 @@ MAX_STUCK_THREADS = 8
 
 
 class Handler(Protocol):
-    """What a child does with the ids that come out of doorbells."""
+    """What a child does when a doorbell rings."""
 
-    def identify(self, chunk_id: int) -> ChunkEnd:
-        """Work on a chunk."""
+    def identify(self) -> ChunkEnd:
+        """Work on chunks that are due; return how the last of them ended."""
 
     def train(self, run_id: int) -> RunEnd:
         """Work on a training run."""
@@ -67,10 +67,10 @@ class Runtime:
             self._recognition.close()
         self._database.close()
 
-    def identify(self, chunk_id: int) -> ChunkEnd:
-        """Work on a chunk."""
+    def identify(self) -> ChunkEnd:
+        """Work on chunks that are due; return how the last of them ended."""
         if self._watch is None or self._recognition is None:
-            raise RuntimeError(f"a {self._spec.role} process was sent a chunk")
+            raise RuntimeError(f"a {self._spec.role} process was told of chunks")
         context = IdentifyContext(
             database=self._database,
             watch=self._watch,
@@ -79,10 +79,11 @@ class Runtime:
             stop=self._flag,
             clock=utc_now,
             lease_s=self._spec.settings.lease_s,
+            interactive_photos=self._spec.settings.interactive_photos,
             poll_s=self._spec.settings.model_poll_s,
         )
         with self._flag.busy():
-            end = identify_chunk(chunk_id, context)
+            end = answer_bell(context)
         return ChunkEnd.RESTART if self._recognition.worn_out else end
 
     def train(self, run_id: int) -> RunEnd:

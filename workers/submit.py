@@ -13,21 +13,18 @@ from itertools import islice
 from sqlalchemy.exc import IntegrityError
 
 from core.clock import Clock, utc_now
-from core.errors import FacefleetError, RedisUnreachableError
+from core.errors import FacefleetError, ServiceError
 from core.images.sources import walk_sources
 from core.records import FacesMode, SkipLog
 from core.settings import Settings
-from db import chunks, jobs
+from db import jobs
 from db.engine import Database
 from db.jobs import NewJob
 from db.tables import Job
-from workers.doorbell import Doorbell
+from workers.doorbell import Doorbell, ring_for_due_chunks
 
 PAGE_ITEMS = 5_000
 """Items that are committed at once, about. Each page is a sign of life of the submission."""
-
-RING_AT_SUBMIT = 1_024
-"""Chunks rung at submit: enough for every slot of a large fleet to begin. The sweeper rings the others in time."""
 
 OnProgress = Callable[[int], None]
 
@@ -41,6 +38,8 @@ class SubmitRequest:
     name: str
     """For people."""
     idempotency_key: str | None = None
+    max_parallel: int | None = None
+    """Chunks of it that workers may hold at once; None for any number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +80,7 @@ def submit_job(
 
     Raises:
         InputError: a source cannot be used or holds no photo, or the idempotency key belongs to another submission;
-            nothing was submitted.
+            nothing was submitted. Or the job was cancelled while it was being recorded.
         DatabaseUnreachableError: the ledger did not answer; nothing was submitted.
     """
     new = NewJob(
@@ -89,6 +88,7 @@ def submit_job(
         faces_mode=request.faces_mode,
         request_digest=_digest(request),
         idempotency_key=request.idempotency_key,
+        max_parallel=request.max_parallel,
     )
     with database.read() as session:
         repeated = jobs.find_repeated(session, new)
@@ -100,13 +100,13 @@ def submit_job(
     if job is None:  # the same was submitted in the same moment
         return submit_job(database, doorbell, settings, request, on_progress, clock=clock)
     try:
-        total, chunk_ids = _record(database, job.id, uris, settings, on_progress, clock)
+        total = _record(database, job.id, uris, settings, on_progress, clock)
         with database.write() as session:
             jobs.open_job(session, job.id, total, skipped, clock())
     except BaseException:  # a vanished source, Ctrl-C, a full disk: whatever broke it off, half a job must not stay
         _discard(database, job.id)
         raise
-    error = _ring(database, doorbell, chunk_ids, clock)
+    error = _ring(database, doorbell)
     return Submission(
         job_public_id=job.public_id,
         total=total,
@@ -133,32 +133,28 @@ def _record(
     settings: Settings,
     on_progress: OnProgress | None,
     clock: Clock,
-) -> tuple[int, list[int]]:
-    """Insert the items page by page; return how many, and the ids of the first chunks."""
+) -> int:
+    """Insert the items page by page; return how many."""
     # Only the last chunk of a job may be short, so a page is a whole number of chunks.
     page_size = max(1, PAGE_ITEMS // settings.chunk_size) * settings.chunk_size
-    total, chunk_ids = 0, list[int]()
+    total = 0
     while page := list(islice(uris, page_size)):
         with database.write() as session:
-            new_ids = jobs.add_page(session, job_id, total, page, settings.chunk_size, clock())
+            jobs.add_page(session, job_id, total, page, settings.chunk_size, clock())
         total += len(page)
-        chunk_ids += new_ids[: RING_AT_SUBMIT - len(chunk_ids)]
         if on_progress is not None:
             on_progress(total)
-    return total, chunk_ids
+    return total
 
 
-def _ring(database: Database, doorbell: Doorbell | None, chunk_ids: list[int], clock: Clock) -> str | None:
-    """Ring for the first chunks; return why that failed, or None."""
+def _ring(database: Database, doorbell: Doorbell | None) -> str | None:
+    """Tell the workers; return why that failed, or None."""
     if doorbell is None:
         return "No Redis is known, so no worker was told yet."
     try:
-        doorbell.ring_chunks(chunk_ids)
-    except RedisUnreachableError as error:
+        ring_for_due_chunks(database, doorbell)
+    except ServiceError as error:  # the job stands in the ledger; the sweeper rings
         return error.message
-    # Should this note fail, the sweeper rings twice, which is harmless.
-    with suppress(FacefleetError), database.write() as session:
-        chunks.mark_rung(session, chunk_ids, clock())
     return None
 
 
@@ -169,7 +165,7 @@ def _discard(database: Database, job_id: int) -> None:
 
 
 def _digest(request: SubmitRequest) -> str:
-    """sha256 over the sources and options; the name is for people and may differ."""
+    """sha256 over what decides the results; the name is for people, the limit for machines, and both may differ."""
     return hashlib.sha256(json.dumps([request.sources, request.faces_mode]).encode()).hexdigest()
 
 

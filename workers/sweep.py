@@ -13,20 +13,14 @@ from core.clock import Clock, utc_now
 from core.errors import ArtifactStoreError, ServiceError
 from core.models.store import ModelStore
 from core.settings import Settings
-from db import chunks, jobs, nodes, registry, runs
+from db import chunks, control, jobs, nodes, registry, runs
 from db.engine import Database
-from workers.doorbell import Doorbell
+from workers.doorbell import MOST_BELLS, Doorbell, ring_for_due_chunks
 
 _log = logging.getLogger(__name__)
 
-LOW_WATER = 256
-"""With fewer bells waiting than this, more are rung."""
-
-TOP_UP = 256
-"""Bells rung in one round at most: what a large fleet works off until the next."""
-
 _HURRIED_S = 0.5
-"""Pause after a round that rang all it may: more wait."""
+"""Pause after a round that rang all it may: the fleet has more slots than bells."""
 
 _BROKEN_SUBMISSION_AFTER = timedelta(minutes=10)
 _FORGET_NODES_AFTER = timedelta(hours=1)
@@ -40,10 +34,11 @@ class SweepReport:
     """What one round did."""
 
     chunks_reclaimed: int = 0
+    chunks_cancelled: int = 0
     runs_reclaimed: int = 0
     jobs_closed: int = 0
     submissions_discarded: int = 0
-    chunks_rung: int = 0
+    bells_rung: int = 0
     runs_rung: int = 0
 
     def __str__(self) -> str:
@@ -62,17 +57,18 @@ def sweep_once(database: Database, doorbell: Doorbell, settings: Settings, now: 
     discarded = _discard_broken_submissions(database, now)
     with database.write() as session:
         chunks_reclaimed = chunks.reclaim_expired(session, now)
+        chunks_cancelled = control.settle_cancelled_jobs(session, now)
         runs_reclaimed = runs.reclaim_expired(session, now)
         closed = jobs.close_finished_jobs(session, now)
         nodes.forget_nodes(session, now - _FORGET_NODES_AFTER)
-    rung_before = now - 2 * timedelta(seconds=settings.sweep_interval_s)
     return SweepReport(
         chunks_reclaimed=chunks_reclaimed,
+        chunks_cancelled=chunks_cancelled,
         runs_reclaimed=runs_reclaimed,
         jobs_closed=closed,
         submissions_discarded=discarded,
-        chunks_rung=_ring_chunks(database, doorbell, rung_before, now),
-        runs_rung=_ring_runs(database, doorbell, rung_before, now),
+        bells_rung=ring_for_due_chunks(database, doorbell),
+        runs_rung=_ring_runs(database, doorbell, now - 2 * timedelta(seconds=settings.sweep_interval_s), now),
     )
 
 
@@ -83,21 +79,6 @@ def _discard_broken_submissions(database: Database, now: datetime) -> int:
         with database.write() as session:
             jobs.discard_submission(session, job_id, untouched_since=now - _BROKEN_SUBMISSION_AFTER)
     return len(broken)
-
-
-def _ring_chunks(database: Database, doorbell: Doorbell, rung_before: datetime, now: datetime) -> int:
-    """Top the queue up when it runs low."""
-    with database.read() as session:
-        due = chunks.find_to_ring(session, rung_before, TOP_UP)
-    waiting = doorbell.waiting()
-    # As many bells waiting as chunks: most likely theirs. Bells of finished chunks are soon worked off, so a chunk
-    # whose bell was lost is rung a little later then, not never.
-    if not due or waiting >= min(LOW_WATER, len(due)):
-        return 0
-    doorbell.ring_chunks(due)
-    with database.write() as session:  # after publishing: a crash in between rings twice, never not at all
-        chunks.mark_rung(session, due, now)
-    return len(due)
 
 
 def _ring_runs(database: Database, doorbell: Doorbell, rung_before: datetime, now: datetime) -> int:
@@ -143,11 +124,11 @@ def run_sweeper(
     outages = _Outages()
     orphans_due_s = 0.0
     rung = 0
-    while not wait(_HURRIED_S if rung >= TOP_UP else settings.sweep_interval_s):
+    while not wait(_HURRIED_S if rung >= MOST_BELLS else settings.sweep_interval_s):
         rung = 0
         try:
             report = sweep_once(database, doorbell, settings, clock())
-            rung = report.chunks_rung
+            rung = report.bells_rung
             if str(report):
                 _log.info("swept: %s", report)
             if time.monotonic() >= orphans_due_s:

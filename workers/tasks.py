@@ -21,13 +21,13 @@ SPEC_KEY = "facefleet_node"
 
 
 @shared_task(name=IDENTIFY_TASK, acks_late=True, acks_on_failure=True, ignore_result=True)  # type: ignore[untyped-decorator]
-def identify(chunk_id: int) -> None:
-    """Answer a doorbell for a chunk."""
-    end = runtime.current().identify(int(chunk_id))
-    if end is ChunkEnd.PUT_BACK:
-        raise Reject("cannot be worked on here now", requeue=True)
+def identify(*_: int) -> None:
+    """Answer a doorbell for chunks. Bells of older versions carry a chunk's id, which has no say."""
+    end = runtime.current().identify()
     if end is ChunkEnd.RESTART:
         raise SystemExit(os.EX_TEMPFAIL)  # the pool replaces the process; the bell goes back to the queue
+    if end is not ChunkEnd.NOTHING_DUE:
+        raise Reject("more may be due", requeue=True)
 
 
 @shared_task(name=TRAIN_TASK, acks_late=False, ignore_result=True)  # type: ignore[untyped-decorator]

@@ -10,7 +10,6 @@ from sqlalchemy.exc import IntegrityError
 from core.errors import LeaseLostError
 from core.records import ChunkState, FaceOutcome, ItemOutcome, JobState, PhotoResult
 from db import chunks
-from db.chunks import ChunkLease
 from db.engine import Database
 from db.tables import Chunk, Face, Item
 from tests import ledger
@@ -37,27 +36,9 @@ def written(database: Database) -> tuple[int, int]:
         return items or 0, session.scalar(select(func.count()).select_from(Face)) or 0
 
 
-def test_only_one_of_eight_workers_gets_a_chunk(database: Database) -> None:
-    _, chunk_ids = ledger.add_job(database, items=24, chunk_size=4)
-    for chunk_id in chunk_ids:
-        got = ledger.race([lambda i=i, c=chunk_id: ledger.claim(database, c, worker=f"w{i}") for i in range(8)])
-        leases = [lease for lease in got if lease is not None]
-        assert len(leases) == 1
-        assert isinstance(leases[0], ChunkLease)
-        row = chunk_row(database, chunk_id)
-        assert (row.state, row.attempts, row.lease_token) == (ChunkState.CLAIMED, 1, leases[0].token)
-
-
-@pytest.mark.parametrize("state", [JobState.SUBMITTING, JobState.PAUSED, JobState.CANCELLED, JobState.DONE])
-def test_a_chunk_of_a_job_that_does_not_run_is_not_to_be_had(database: Database, state: JobState) -> None:
-    job_id, (chunk_id,) = ledger.add_job(database, items=4)
-    ledger.set_job_state(database, job_id, state)
-    assert ledger.claim(database, chunk_id) is None
-    assert chunk_row(database, chunk_id).attempts == 0
-
-
 def test_a_lease_names_its_photos_in_order(database: Database) -> None:
     _, chunk_ids = ledger.add_job(database, items=6, chunk_size=4)
+    ledger.must_claim(database, chunk_ids[0])
     lease = ledger.must_claim(database, chunk_ids[1])
     with database.read() as session:
         tasks = chunks.load_tasks(session, lease)
@@ -67,18 +48,13 @@ def test_a_lease_names_its_photos_in_order(database: Database) -> None:
     ]
 
 
-def test_a_chunk_whose_lease_runs_is_not_to_be_had(database: Database) -> None:
-    _, (chunk_id,) = ledger.add_job(database, items=4)
-    ledger.must_claim(database, chunk_id)
-    assert ledger.claim(database, chunk_id, now=NOW + timedelta(seconds=LEASE_S - 1)) is None
-
-
 def test_an_extended_lease_runs_longer(database: Database) -> None:
     _, (chunk_id,) = ledger.add_job(database, items=4)
     lease = ledger.must_claim(database, chunk_id)
     with database.write() as session:
         chunks.extend_lease(session, lease, NOW + timedelta(seconds=30), LEASE_S)
-    assert ledger.claim(database, chunk_id, now=EXPIRED) is None
+    with database.write() as session:
+        assert chunks.reclaim_expired(session, EXPIRED) == 0
 
 
 def test_a_lease_on_a_cancelled_job_is_not_extended(database: Database) -> None:
@@ -92,6 +68,8 @@ def test_a_lease_on_a_cancelled_job_is_not_extended(database: Database) -> None:
 def test_a_worker_that_lost_its_lease_can_write_nothing(database: Database, model_id: int) -> None:
     _, (chunk_id,) = ledger.add_job(database, items=4)
     old = ledger.must_claim(database, chunk_id, "stalled")
+    with database.write() as session:
+        chunks.reclaim_expired(session, EXPIRED)
     new = ledger.must_claim(database, chunk_id, "successor", now=EXPIRED)
 
     with pytest.raises(LeaseLostError):

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, event, text, update
 from core.errors import InputError
 from core.records import FaceOutcome
 from db import chunks
+from db.claims import count_due_chunks
 from db.engine import Database
 from db.results import ResultFilter, check_outcome, iter_results
 from db.tables import Item, Job
@@ -209,7 +210,7 @@ def large_job(database: Database) -> int:
         ]
         results[7] = ledger.failure(lease.first_ordinal + 7)
         ledger.finish(database, lease, results, model_id)
-    ledger.must_claim(database, chunk_ids[-1])
+    ledger.must_claim(database, chunk_ids[-2])
     with database.write() as session:
         session.execute(text("ANALYZE"))
     return job_id
@@ -245,10 +246,23 @@ def test_every_question_is_answered_through_its_index(database: Database, large_
 
 def test_the_sweeper_reads_open_chunks_alone(database: Database, large_job: int) -> None:
     with statements(database) as seen, database.write() as session:
-        chunks.find_to_ring(session, NOW, limit=10)
+        count_due_chunks(session, limit=10)
         chunks.reclaim_expired(session, EXPIRED)
     assert "ix_chunks_queued" in plan(database, *seen[0])
-    assert "ix_chunks_claimed" in plan(database, *seen[1])
+    assert re.search("ix_chunks_(claimed|in_work)", plan(database, *seen[1]))
+
+
+def test_a_claim_reads_the_lines_of_jobs_and_queued_chunks_alone(database: Database, large_job: int) -> None:
+    with statements(database) as seen:
+        lease = ledger.claim(database)
+    assert lease is not None
+    assert lease.job_id == large_job
+    lines, first_chunk = [plan(database, *asked) for asked in seen]
+    for index in ("ix_jobs_line", "ix_chunks_queued", "ix_chunks_in_work"):
+        assert index in lines, lines
+    assert "ix_chunks_queued" in first_chunk
+    for how in (lines, first_chunk):
+        assert not re.search(r"B-TREE|\bSort\b|SCAN chunks(?! USING)|Seq Scan", how), how
 
 
 def test_a_filter_by_job_never_shows_another_job(database: Database, album: Album) -> None:

@@ -7,6 +7,7 @@ from sqlalchemy import select
 from core.clock import utc_now
 from core.records import ChunkState
 from db import chunks
+from db.claims import claim_due_chunk
 from db.tables import Chunk, Face, Item
 from tests.integration.workers.fleet import SmallFleet, wait_until
 from tests.integration.workers.held import HeldPhoto
@@ -50,7 +51,7 @@ def test_a_worker_that_lost_its_lease_writes_nothing(fleet: SmallFleet) -> None:
     with fleet.database.write() as session:  # the lease passes to somebody else, who is slow
         session.get_one(Chunk, fleet.chunks()[0].id).state = ChunkState.QUEUED
     with fleet.database.write() as session:
-        lease = chunks.claim_chunk(session, fleet.chunks()[0].id, "somebody else", utc_now(), 60.0)
+        lease = claim_due_chunk(session, "somebody else", utc_now(), 60.0, 256)
     assert lease is not None
     held.let_go()
     again = fleet.submit(fleet.photos(8, name="later"))
@@ -70,17 +71,17 @@ def test_a_photo_that_kills_its_worker_ends_alone_with_an_error(sqlite_fleet: Sm
     poison = 2
 
     def crash() -> None:
-        """Play a worker that dies whenever its chunk holds the poisonous photo."""
-        for chunk in sqlite_fleet.chunks():
-            now = utc_now()
-            with sqlite_fleet.database.write() as session:
-                lease = chunks.claim_chunk(session, chunk.id, "crasher", now, 60.0)
-                if lease is None:
-                    continue
+        """Play workers that die whenever their chunk holds the poisonous photo."""
+        healthy: list[chunks.ChunkLease] = []
+        now = utc_now()
+        with sqlite_fleet.database.write() as session:
+            for lease in iter(lambda: claim_due_chunk(session, "crasher", now, 60.0, 256), None):
                 if lease.first_ordinal <= poison < lease.first_ordinal + lease.item_count:
                     chunks.expire_lease(session, lease, now)
                 else:
-                    chunks.release_chunk(session, lease)
+                    healthy.append(lease)
+            for lease in healthy:
+                chunks.release_chunk(session, lease)
         sqlite_fleet.sweep()
 
     def poison_has_outcome() -> bool:

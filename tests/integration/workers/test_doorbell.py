@@ -18,24 +18,25 @@ def doorbell(redis_url: str) -> Doorbell:
     return Doorbell(redis_url)
 
 
-def test_a_bell_carries_the_tasks_name_and_one_id(doorbell: Doorbell, redis_url: str) -> None:
-    doorbell.ring_chunks([41, 42])
+def test_a_bell_carries_a_tasks_name_and_a_runs_id_at_most(doorbell: Doorbell, redis_url: str) -> None:
+    doorbell.ring_chunks(2)
+    doorbell.ring_run(41)
     with Redis.from_url(redis_url) as client:
-        messages = [json.loads(text) for text in client.lrange("identify", 0, -1)]
+        messages = [json.loads(text) for queue in ("identify", "train") for text in client.lrange(queue, 0, -1)]
     bodies = [json.loads(base64.b64decode(message["body"])) for message in messages]
-    assert [body[0] for body in bodies] == [[42], [41]]  # pushed at the left, taken at the right
-    assert {message["headers"]["task"] for message in messages} == {"facefleet.identify"}
+    assert [body[:2] for body in bodies] == [[[], {}], [[], {}], [[41], {}]]
+    assert [message["headers"]["task"] for message in messages] == ["facefleet.identify"] * 2 + ["facefleet.train"]
     assert {message["content-type"] for message in messages} == {"application/json"}
 
 
 def test_waiting_counts_bells_of_chunks_and_runs_apart(doorbell: Doorbell) -> None:
-    doorbell.ring_chunks(range(1200))
+    doorbell.ring_chunks(1200)
     doorbell.ring_run(1)
     assert (doorbell.waiting(), doorbell.waiting_runs()) == (1200, 1)
 
 
 def test_ringing_for_nothing_rings_nothing(doorbell: Doorbell) -> None:
-    doorbell.ring_chunks([])
+    doorbell.ring_chunks(0)
     assert doorbell.waiting() == 0
 
 
@@ -44,9 +45,9 @@ def test_an_absent_redis_is_an_error_with_a_remedy_and_is_found_when_it_is_back(
     doorbell.check()
     redis_server.stop(signal.SIGKILL)
     with pytest.raises(RedisUnreachableError, match="Nothing is lost"):
-        doorbell.ring_chunks([1])
+        doorbell.ring_chunks(1)
     redis_server.start()
-    doorbell.ring_chunks([1])
+    doorbell.ring_chunks(1)
     assert doorbell.waiting() == 1
 
 
@@ -54,5 +55,5 @@ def test_a_redis_that_accepts_and_says_nothing_does_not_hang_the_caller() -> Non
     with socket.create_server(("127.0.0.1", 0)) as silent:
         doorbell = Doorbell(f"redis://:secret@127.0.0.1:{silent.getsockname()[1]}/0")
         with pytest.raises(RedisUnreachableError) as caught:
-            doorbell.ring_chunks([1])
+            doorbell.ring_chunks(1)
     assert "secret" not in caught.value.message

@@ -8,50 +8,52 @@ import pytest
 
 from core.clock import utc_now
 from core.records import ChunkState, FacesMode, JobState, RunState
-from db import chunks, jobs, runs
+from db import control, jobs, runs
+from db.claims import claim_due_chunk
 from db.jobs import NewJob
 from db.tables import Run
 from tests.integration.workers.fleet import SmallFleet
-from workers.sweep import LOW_WATER, TOP_UP, run_sweeper, sweep_once
+from workers.doorbell import MOST_BELLS
+from workers.sweep import run_sweeper
 
 
 def test_an_expired_lease_goes_back_to_the_queue_and_is_rung(fleet: SmallFleet) -> None:
     fleet.submit(fleet.photos(8), ring=False)
     with fleet.database.write() as session:
-        chunks.claim_chunk(session, fleet.chunks()[0].id, "gone", utc_now() - timedelta(minutes=1), 1.0)
+        claim_due_chunk(session, "gone", utc_now() - timedelta(minutes=1), 1.0, 256)
     report = fleet.sweep()
-    assert (report.chunks_reclaimed, report.chunks_rung) == (1, 1)
+    assert (report.chunks_reclaimed, report.bells_rung) == (1, 1)
     assert fleet.chunks()[0].state == ChunkState.QUEUED
     assert fleet.doorbell.waiting() == 1
 
 
-def test_bells_that_wait_are_not_rung_again(fleet: SmallFleet) -> None:
+def test_as_many_bells_wait_as_chunks_are_due_and_those_that_are_lost_are_rung_again(fleet: SmallFleet) -> None:
     fleet.submit(fleet.photos(80))
-    later = utc_now() + timedelta(hours=1)
-    assert sweep_once(fleet.database, fleet.doorbell, fleet.settings, later).chunks_rung == 0
+    assert (fleet.sweep().bells_rung, fleet.doorbell.waiting()) == (0, 10)
     fleet.flush_redis()
-    assert sweep_once(fleet.database, fleet.doorbell, fleet.settings, later).chunks_rung == 10
+    fleet.doorbell.ring_chunks(3)
+    assert (fleet.sweep().bells_rung, fleet.doorbell.waiting()) == (7, 10)
 
 
-def test_a_chunk_that_was_just_rung_is_left_in_peace(sqlite_fleet: SmallFleet) -> None:
-    sqlite_fleet.submit(sqlite_fleet.photos(8))
-    sqlite_fleet.flush_redis()
-    soon = utc_now()
-    assert sweep_once(sqlite_fleet.database, sqlite_fleet.doorbell, sqlite_fleet.settings, soon).chunks_rung == 0
+def test_a_large_job_leaves_a_few_bells_however_often_it_is_rung_for(fleet: SmallFleet) -> None:
+    folder = fleet.photos(1)
+    manifest = fleet.folder / "large.csv"
+    manifest.write_text("\n".join(["uri", *[str(folder / "0000.png")] * 8 * 2 * MOST_BELLS]))
+    fleet.submit(manifest)
+    assert fleet.doorbell.waiting() == MOST_BELLS
+    fleet.submit(manifest)
+    fleet.sweep()
+    assert fleet.doorbell.waiting() == MOST_BELLS
+    assert len(fleet.chunks()) == 4 * MOST_BELLS
 
 
-def test_a_large_job_is_rung_little_by_little(sqlite_fleet: SmallFleet) -> None:
-    now = utc_now()
-    with sqlite_fleet.database.write() as session:
-        new = NewJob(name="large", faces_mode=FacesMode.CROP, request_digest="d")
-        job = jobs.create_job(session, new, now)
-        count = 2 * TOP_UP + 10
-        jobs.add_page(session, job.id, 0, [f"/{number}.jpg" for number in range(count)], 1, now)
-        jobs.open_job(session, job.id, count, jobs.SkipLog(), now)
-    assert sqlite_fleet.sweep().chunks_rung == TOP_UP
-    assert sqlite_fleet.sweep().chunks_rung == (0 if LOW_WATER <= TOP_UP else TOP_UP)
-    sqlite_fleet.flush_redis()
-    assert sqlite_fleet.sweep().chunks_rung == TOP_UP
+def test_a_cancellation_that_broke_off_is_carried_out(fleet: SmallFleet) -> None:
+    submission = fleet.submit(fleet.photos(20))
+    with fleet.database.write() as session:
+        control.cancel_job(session, submission.job_public_id)
+    assert fleet.sweep().chunks_cancelled == 3
+    job = fleet.job(submission)
+    assert (job.state, job.items_error, job.finished_at is not None) == (JobState.CANCELLED, 20, True)
 
 
 def test_a_broken_submission_is_discarded_after_ten_minutes(fleet: SmallFleet) -> None:

@@ -31,6 +31,7 @@ def test_a_submission_is_one_document_with_stable_keys(run: Run, database: Datab
         "items": {"faces": 0, "no_face": 0, "error": 0},
         "faces": {"identified": 0, "unknown": 0, "ambiguous": 0, "low_quality": 0},
         "images_per_s": None,
+        "eta_s": None,
     }
     assert seconds >= 0
     assert [job.public_id for job in jobs(database)] == [job_id]
@@ -62,6 +63,13 @@ def test_files_that_are_no_photos_are_counted(run: Run, database: Database, albu
     assert "Passed over as no photos: 1 file" in run("submit", album).err
 
 
+def test_a_limit_is_kept_with_the_job(run: Run, database: Database, album: Path) -> None:
+    job_id = run("submit", album, "--max-parallel", "3", "--json").document["job"]
+
+    assert run("job", "show", job_id, "--json").document["max_parallel"] == 3
+    assert [job.max_parallel for job in jobs(database)] == [3]
+
+
 def test_the_same_key_gives_the_same_job(run: Run, database: Database, album: Path) -> None:
     first = run("submit", album, "--idempotency-key", "k", "--json")
     again = run("submit", album, "--idempotency-key", "k", "--json")
@@ -78,6 +86,7 @@ def test_the_same_key_gives_the_same_job(run: Run, database: Database, album: Pa
         (["{album}", "--faces", "detect"], "bad_input"),
         (["{album}/0.jpg", "/no/such/file"], "source_not_found"),
         ([], "usage"),
+        (["{album}", "--max-parallel", "0"], "usage"),
     ],
 )
 def test_what_cannot_be_submitted_leaves_nothing(

@@ -7,6 +7,7 @@ from core.records import JobState
 from db.engine import Database
 from db.nodes import NodeReport, report_node
 from db.registry import activate_model, get_model
+from db.tables import Job
 from scripts import waiting
 from scripts.common import Invocation
 from tests import ledger
@@ -18,6 +19,12 @@ def test_a_job_waits_for_a_worker_then_for_a_model_then_for_nothing(database: Da
     assert "No model is active" in (why(database) or "")
     activate(database)
     assert why(database) is None
+
+
+def test_a_paused_job_waits_for_its_owner(database: Database) -> None:
+    paused = Job(public_id="j1", state=JobState.PAUSED)
+    with database.read() as session:
+        assert "facefleet job resume j1" in (waiting.why_job_waits(session, paused, ledger.NOW) or "")
 
 
 def test_a_worker_that_was_last_seen_long_ago_is_none(database: Database) -> None:
@@ -55,7 +62,7 @@ def test_a_reason_is_told_once(
     job_id, _ = ledger.add_job(database, items=3)
     looks = []
 
-    def look_and_cancel(session: Any, now: Any) -> str:
+    def look_and_cancel(session: Any, job: Any, now: Any) -> str:
         looks.append(now)
         if len(looks) == 3:
             ledger.set_job_state(database, job_id, JobState.CANCELLED)
@@ -70,7 +77,7 @@ def test_a_reason_is_told_once(
 
 def why(database: Database, after_s: float = 1.0) -> str | None:
     with database.read() as session:
-        return waiting.why_job_waits(session, ledger.NOW + timedelta(seconds=after_s))
+        return waiting.why_job_waits(session, Job(state=JobState.RUNNING), ledger.NOW + timedelta(seconds=after_s))
 
 
 def report(database: Database, name: str = "w/0", **changes: Any) -> None:
