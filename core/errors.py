@@ -24,6 +24,7 @@
     │   ├── PhotoTooManyPixelsError
     │   ├── PhotoTooSmallError
     │   ├── PhotoTooSlowError
+    │   ├── PhotoTooLargeForMemoryError
     │   └── UnsafeMemberError
     ├── SourceUnreachableError          the place a photo lies in did not answer; worth another try
     ├── ServiceError                    a service is unreachable; exit code 3
@@ -199,6 +200,12 @@ class PhotoTooSlowError(PhotoError):
     """Reading or decoding took longer than FACEFLEET_PHOTO_TIMEOUT_S."""
 
     code = "photo_too_slow"
+
+
+class PhotoTooLargeForMemoryError(PhotoError):
+    """Reading or decoding asked for more memory than FACEFLEET_MAX_WORKER_BYTES, or than there is."""
+
+    code = "photo_too_large_for_memory"
 
 
 class UnsafeMemberError(PhotoError):

@@ -15,7 +15,8 @@ from sqlalchemy import ColumnElement, String, and_, bindparam, exists, or_, sele
 from sqlalchemy.orm import Session
 
 from core.errors import LeaseLostError
-from core.records import ChunkState, FaceOutcome, FaceResult, ItemOutcome, JobState, PhotoResult, PhotoTask
+from core.records import AttemptEnd, ChunkState, FaceOutcome, FaceResult, ItemOutcome, JobState, PhotoResult, PhotoTask
+from db.attempts import last_word
 from db.bulk import Bulk, json_text
 from db.jobs import close_finished_jobs
 from db.tables import Chunk, Face, Item, Job
@@ -182,7 +183,7 @@ def reclaim_expired(session: Session, now: datetime, limit: int = 100) -> int:
     """Take chunks back whose lease ran out; return how many.
 
     A chunk goes back to the queue. One that was tried ATTEMPTS_BEFORE_SPLIT times is halved, so that the photo that
-    kills its worker ends up alone; that one photo gets the error outcome `worker_crashed`.
+    kills its worker ends up alone; that one photo gets an error outcome.
     """
     expired = session.scalars(
         select(Chunk)
@@ -192,14 +193,43 @@ def reclaim_expired(session: Session, now: datetime, limit: int = 100) -> int:
         .with_for_update(skip_locked=True)
     ).all()
     for chunk in expired:
-        chunk.lease_token = chunk.lease_until = chunk.worker = chunk.rung_at = None
-        if chunk.attempts < ATTEMPTS_BEFORE_SPLIT:
-            chunk.state = ChunkState.QUEUED
-        elif chunk.item_count > 1:
-            _split(session, chunk)
-        else:
-            _bury(session, chunk, now)
+        _take_back(session, chunk, None, now)
     return len(expired)
+
+
+def reclaim_from(session: Session, worker: str, ended_by: AttemptEnd, now: datetime) -> int:
+    """Take back at once what a process held that is known to be dead; return how many chunks.
+
+    The same becomes of them as when their lease runs out. The name fences: it holds the process id, and a process that
+    took the slot over, or another node that got the chunk meanwhile, bears another.
+
+    Args:
+        session: a write session.
+        worker: as it claimed.
+        ended_by: how it ended.
+        now: aware time.
+    """
+    held = session.scalars(
+        select(Chunk)
+        .where(in_state(ChunkState.CLAIMED), Chunk.worker == worker)
+        .order_by(Chunk.job_id, Chunk.id)
+        .with_for_update(skip_locked=True)
+    ).all()
+    for chunk in held:
+        _take_back(session, chunk, ended_by, now)
+    return len(held)
+
+
+def _take_back(session: Session, chunk: Chunk, ended_by: AttemptEnd | None, now: datetime) -> None:
+    """Queue, halve or give up a chunk whose attempt came to nothing."""
+    chunk.lease_token = chunk.lease_until = chunk.worker = chunk.rung_at = None
+    chunk.ended_by = ended_by
+    if chunk.attempts < ATTEMPTS_BEFORE_SPLIT:
+        chunk.state = ChunkState.QUEUED
+    elif chunk.item_count > 1:
+        _split(session, chunk)
+    else:
+        _bury(session, chunk, ended_by, now)
 
 
 def _split(session: Session, chunk: Chunk) -> None:
@@ -219,18 +249,15 @@ def _split(session: Session, chunk: Chunk) -> None:
     chunk.state = ChunkState.QUEUED
 
 
-def _bury(session: Session, chunk: Chunk, now: datetime) -> None:
+def _bury(session: Session, chunk: Chunk, ended_by: AttemptEnd | None, now: datetime) -> None:
     """Give up on the one photo of a chunk and give it its error outcome."""
     chunk.state = ChunkState.DEAD
     chunk.done_at = now
-    message = (
-        f"The worker died or hung {chunk.attempts} times on this photo alone. It was not identified; "
-        f"its neighbours were. Look at the file, or take it out of the batch."
-    )
+    error = last_word(ended_by, chunk.attempts)
     session.execute(
         update(Item)
         .where(Item.job_id == chunk.job_id, Item.ordinal == chunk.first_ordinal)
-        .values(outcome=ItemOutcome.ERROR, error_code="worker_crashed", error_message=message, decided_at=now)
+        .values(outcome=ItemOutcome.ERROR, error_code=error.code, error_message=error.message, decided_at=now)
         .execution_options(synchronize_session=False)
     )
     _count(session, chunk.job_id, Counter({"items_error": 1}), now)

@@ -52,7 +52,7 @@ def test_processes_that_upgrade_at_once_all_succeed(empty_database: Database) ->
     ends = [(process.communicate(timeout=60), process.returncode) for process in started]
     assert [code for _, code in ends] == [0, 0, 0], ends
     head = schema.head_revision()
-    assert sorted(out.split() for (out, _), _ in ends) == [["0001", head], ["0001", head], ["None", head]]
+    assert sorted(out.split() for (out, _), _ in ends) == sorted([[head, head], [head, head], ["None", head]])
     schema.check(empty_database)
 
 
