@@ -29,7 +29,10 @@
     ├── SourceUnreachableError          the place a photo lies in did not answer; worth another try
     ├── ServiceError                    a service is unreachable; exit code 3
     │   ├── RedisUnreachableError
+    │   │   └── RedisRefusedError
     │   ├── DatabaseUnreachableError
+    │   │   └── DatabaseFullError
+    │   ├── DiskFullError
     │   ├── DatabaseSchemaError
     │   └── FleetStartError
     ├── ModelError                      a model cannot be used; the one that serves goes on serving
@@ -234,10 +237,28 @@ class RedisUnreachableError(ServiceError):
     code = "redis_unreachable"
 
 
+class RedisRefusedError(RedisUnreachableError):
+    """Redis answered that it takes nothing: it is read-only, out of memory, or cannot write its own files."""
+
+    code = "redis_refused"
+
+
 class DatabaseUnreachableError(ServiceError):
     """The database did not answer."""
 
     code = "database_unreachable"
+
+
+class DatabaseFullError(DatabaseUnreachableError):
+    """The disk of the database is full."""
+
+    code = "database_full"
+
+
+class DiskFullError(ServiceError):
+    """The disk that holds artifacts, checkpoints or other files is full."""
+
+    code = "disk_full"
 
 
 class DatabaseSchemaError(ServiceError):

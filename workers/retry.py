@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from core.errors import (
     DatabaseUnreachableError,
+    DiskFullError,
     FacefleetError,
     LeaseLostError,
     PhotoTooLargeForMemoryError,
@@ -60,7 +61,7 @@ def reaction_to(error: Exception) -> Reaction:
         return Reaction.DROP
     if isinstance(error, DatabaseUnreachableError):
         return Reaction.LEAVE
-    if isinstance(error, StopRequested):
+    if isinstance(error, StopRequested | DiskFullError):
         return Reaction.GIVE_BACK
     if is_device_error(error):
         return Reaction.GIVE_BACK_AND_RESTART
