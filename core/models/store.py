@@ -58,7 +58,7 @@ class ModelStore:
                 raise disk_full(self.root) from error
             raise ArtifactStoreError(
                 f"The model could not be stored in {self.root}: {error.strerror or error}. No model was changed. "
-                "Make the folder writable for this user, and start again."
+                "Make the folder writable for this user, or look at its disk, and start again."
             ) from error
         return sha256
 
