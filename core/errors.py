@@ -25,11 +25,15 @@
     │   ├── PhotoTooManyPixelsError
     │   ├── PhotoTooSmallError
     │   ├── PhotoTooSlowError
+    │   ├── PhotoTooLargeForMemoryError
     │   └── UnsafeMemberError
     ├── SourceUnreachableError          the place a photo lies in did not answer; worth another try
     ├── ServiceError                    a service is unreachable; exit code 3
     │   ├── RedisUnreachableError
+    │   │   └── RedisRefusedError
     │   ├── DatabaseUnreachableError
+    │   │   └── DatabaseFullError
+    │   ├── DiskFullError
     │   ├── DatabaseSchemaError
     │   └── FleetStartError
     ├── ModelError                      a model cannot be used; the one that serves goes on serving
@@ -208,6 +212,12 @@ class PhotoTooSlowError(PhotoError):
     code = "photo_too_slow"
 
 
+class PhotoTooLargeForMemoryError(PhotoError):
+    """Reading or decoding asked for more memory than FACEFLEET_MAX_WORKER_BYTES, or than there is."""
+
+    code = "photo_too_large_for_memory"
+
+
 class UnsafeMemberError(PhotoError):
     """An archive member has an absolute name, `..` in its name, or is a link."""
 
@@ -234,10 +244,28 @@ class RedisUnreachableError(ServiceError):
     code = "redis_unreachable"
 
 
+class RedisRefusedError(RedisUnreachableError):
+    """Redis answered that it takes nothing: it is read-only, out of memory, or cannot write its own files."""
+
+    code = "redis_refused"
+
+
 class DatabaseUnreachableError(ServiceError):
     """The database did not answer."""
 
     code = "database_unreachable"
+
+
+class DatabaseFullError(DatabaseUnreachableError):
+    """The disk of the database is full."""
+
+    code = "database_full"
+
+
+class DiskFullError(ServiceError):
+    """The disk that holds artifacts, checkpoints or other files is full."""
+
+    code = "disk_full"
 
 
 class DatabaseSchemaError(ServiceError):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from core.errors import FacefleetError, InputError, PhotoTooSlowError
 from core.faces.crop import crop_whole_photo
-from core.images.decode import decode_photo
+from core.images.decode import decode_photo, too_large_for_memory
 from core.records import ErrorRecord, Example, FacesMode, PhotoTask
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class PhotoLoader:
         """Load a photo; never raises, so that it cannot harm its neighbours."""
         loaded = LoadedPhoto(task=task)
         try:
-            data = self.reader.read(task.uri)
+            data = self._read(task.uri)
             loaded = replace(loaded, sha256=hashlib.sha256(data).hexdigest())
             photo = _decode_for(data, self.limits, self.size_px)
             loaded = replace(loaded, width_px=photo.width_px, height_px=photo.height_px)
@@ -106,6 +106,12 @@ class PhotoLoader:
         except Exception:
             _log.exception("photo %s failed in a way that no one foresaw", task.uri)
             return replace(loaded, error=internal_error("the photo could not be decoded"))
+
+    def _read(self, uri: str) -> bytes:
+        try:
+            return self.reader.read(uri)
+        except MemoryError as error:
+            raise too_large_for_memory() from error
 
     def too_slow(self, task: PhotoTask) -> LoadedPhoto:
         """Say that a photo took longer than it may."""

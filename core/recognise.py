@@ -3,6 +3,7 @@
 Stores nothing and retries nothing.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     from core.images.decode import DecodeLimits
     from core.models.engine import Engine
 
+    Answer = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+_log = logging.getLogger(__name__)
+
 _BATCHES_AHEAD = 2
 _PROGRESS_EVERY_S = 1.0
 
@@ -43,10 +48,20 @@ class Recogniser:
         engine: the model.
         limits: what may be decoded, and how long reading and decoding one photo may take.
         read_threads: photos read and decoded at once, >= 1.
+        may_halve: whether a batch that failed like this is to be tried once more in two halves.
     """
 
-    def __init__(self, reader: Reader, engine: "Engine", limits: "DecodeLimits", *, read_threads: int) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        engine: "Engine",
+        limits: "DecodeLimits",
+        *,
+        read_threads: int,
+        may_halve: Callable[[Exception], bool] = lambda _: False,
+    ) -> None:
         self._reader = reader
+        self._may_halve = may_halve
         self._limits = limits
         ahead = _BATCHES_AHEAD * engine.batch_size
         self._prefetcher = Prefetcher(threads=read_threads, ahead=ahead, timeout_s=limits.timeout_s)
@@ -117,9 +132,28 @@ class Recogniser:
             for row, crop in enumerate(part):
                 self._batch[row] = crop.pixels
             channels_first: NDArray[np.uint8] = self._batch[: len(part)].transpose(0, 3, 1, 2)
-            embeddings, logits = self._engine.run(channels_first)
+            embeddings, logits = self._run(channels_first)
             matches.extend(decide(embeddings, logits, self._engine.gallery, self._engine.manifest.rule))
         return matches
+
+    def _run(self, batch: "NDArray[np.uint8]") -> "Answer":
+        """Run the network over one batch; where that may help, over its halves."""
+        answer = self._try(batch)
+        if answer is not None:
+            return answer
+        half = (len(batch) + 1) // 2
+        first, second = self._engine.run(batch[:half]), self._engine.run(batch[half:])
+        return np.concatenate((first[0], second[0])), np.concatenate((first[1], second[1]))
+
+    def _try(self, batch: "NDArray[np.uint8]") -> "Answer | None":
+        """Run the network over one batch; return None when it is to be halved."""
+        try:
+            return self._engine.run(batch)
+        except Exception as error:
+            if len(batch) == 1 or not self._may_halve(error):
+                raise
+            _log.warning("a batch of %d is run in two halves: %s", len(batch), error)
+        return None  # and the error is forgotten: its frames hold the memory that the halves need
 
 
 class _Progress:

@@ -47,6 +47,14 @@ class ChunkState(StrEnum):
     DEAD = "dead"  # given up; its items have error outcomes
 
 
+class AttemptEnd(StrEnum):
+    """How a process ended that had not finished its chunk, as its parent saw it."""
+
+    HUNG = "hung"  # its watchdog ended it: nothing went forward
+    KILLED = "killed"  # SIGKILL: the system was out of memory, or a person did it
+    CRASHED = "crashed"  # another signal, or it left on its own
+
+
 class RunState(StrEnum):
     """Where a training run stands."""
 

@@ -56,6 +56,13 @@ class Settings:
     max_photo_pixels: int = _setting(
         100_000_000, "Largest image decoded, in pixels (width x height).", low=1024, high=2**31
     )
+    max_worker_bytes: int = _setting(
+        3 * 2**30,
+        "Bytes that a worker process may grow by while it reads photos, beyond what it takes at rest; a photo that "
+        "needs more is an error. Less than 512 MiB counts as 512 MiB; 0: no limit. Linux only.",
+        low=0,
+        high=2**44,
+    )
     photo_timeout_s: float = _setting(20.0, "Seconds that reading and decoding one photo may take.", low=0.1, high=3600)
     log_level: str = _setting("INFO", "Least severe log level written: DEBUG, INFO, WARNING or ERROR.")
 

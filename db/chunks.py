@@ -14,7 +14,18 @@ from sqlalchemy import ColumnElement, String, and_, bindparam, exists, select, u
 from sqlalchemy.orm import Session
 
 from core.errors import LeaseLostError
-from core.records import ChunkState, ErrorRecord, FaceOutcome, FaceResult, ItemOutcome, JobState, PhotoResult, PhotoTask
+from core.records import (
+    AttemptEnd,
+    ChunkState,
+    ErrorRecord,
+    FaceOutcome,
+    FaceResult,
+    ItemOutcome,
+    JobState,
+    PhotoResult,
+    PhotoTask,
+)
+from db.attempts import last_word
 from db.bulk import Bulk, json_text
 from db.jobs import close_finished_jobs
 from db.tables import Chunk, Face, Item, Job
@@ -120,7 +131,7 @@ def reclaim_expired(session: Session, now: datetime, limit: int = 100) -> int:
     """Take chunks back whose lease ran out; return how many.
 
     A chunk goes back to the queue. One that was tried ATTEMPTS_BEFORE_SPLIT times is halved, so that the photo that
-    kills its worker ends up alone; that one photo gets the error outcome `worker_crashed`.
+    kills its worker ends up alone; that one photo gets an error outcome.
     """
     expired = session.scalars(
         select(Chunk)
@@ -130,14 +141,43 @@ def reclaim_expired(session: Session, now: datetime, limit: int = 100) -> int:
         .with_for_update(skip_locked=True)
     ).all()
     for chunk in expired:
-        chunk.lease_token = chunk.lease_until = chunk.worker = None
-        if chunk.attempts < ATTEMPTS_BEFORE_SPLIT:
-            chunk.state = ChunkState.QUEUED
-        elif chunk.item_count > 1:
-            _split(session, chunk)
-        else:
-            _bury(session, chunk, now)
+        _take_back(session, chunk, None, now)
     return len(expired)
+
+
+def reclaim_from(session: Session, worker: str, ended_by: AttemptEnd, now: datetime) -> int:
+    """Take back at once what a process held that is known to be dead; return how many chunks.
+
+    The same becomes of them as when their lease runs out. The name fences: it holds the process id, and a process that
+    took the slot over, or another node that got the chunk meanwhile, bears another.
+
+    Args:
+        session: a write session.
+        worker: as it claimed.
+        ended_by: how it ended.
+        now: aware time.
+    """
+    held = session.scalars(
+        select(Chunk)
+        .where(in_state(ChunkState.CLAIMED), Chunk.worker == worker)
+        .order_by(Chunk.job_id, Chunk.id)
+        .with_for_update(skip_locked=True)
+    ).all()
+    for chunk in held:
+        _take_back(session, chunk, ended_by, now)
+    return len(held)
+
+
+def _take_back(session: Session, chunk: Chunk, ended_by: AttemptEnd | None, now: datetime) -> None:
+    """Queue, halve or give up a chunk whose attempt came to nothing."""
+    chunk.lease_token = chunk.lease_until = chunk.worker = None
+    chunk.ended_by = ended_by
+    if chunk.attempts < ATTEMPTS_BEFORE_SPLIT:
+        chunk.state = ChunkState.QUEUED
+    elif chunk.item_count > 1:
+        _split(session, chunk)
+    else:
+        _bury(session, chunk, ended_by, now)
 
 
 def _split(session: Session, chunk: Chunk) -> None:
@@ -157,13 +197,9 @@ def _split(session: Session, chunk: Chunk) -> None:
     chunk.state = ChunkState.QUEUED
 
 
-def _bury(session: Session, chunk: Chunk, now: datetime) -> None:
+def _bury(session: Session, chunk: Chunk, ended_by: AttemptEnd | None, now: datetime) -> None:
     """Give up on the one photo of a chunk."""
-    message = (
-        f"The worker died or hung {chunk.attempts} times on this photo alone. It was not identified; "
-        f"its neighbours were. Look at the file, or take it out of the batch."
-    )
-    give_up(session, chunk.job_id, [chunk], ErrorRecord(code="worker_crashed", message=message), now)
+    give_up(session, chunk.job_id, [chunk], last_word(ended_by, chunk.attempts), now)
 
 
 def give_up(session: Session, job_id: int, chunks: Sequence[Chunk], error: ErrorRecord, now: datetime) -> None:

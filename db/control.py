@@ -24,7 +24,7 @@ _CANCELLATION = ErrorRecord(
 )
 
 # Photos that may be to blame for the end of their worker are tried again without neighbours.
-_ALONE = frozenset({"worker_crashed"})
+_ALONE = frozenset({"worker_crashed", "timed_out"})
 
 # Chunks that end in one transaction: so few that no worker waits for long, so many that a large job ends in seconds.
 _CHUNKS_A_STEP = 64

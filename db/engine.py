@@ -14,11 +14,15 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
-from core.errors import DatabaseSchemaError, DatabaseUnreachableError, SettingError
+from core.errors import DatabaseFullError, DatabaseSchemaError, DatabaseUnreachableError, SettingError
 from core.settings import Settings
+from db.patience import CONNECT_ARGS, SERVER_OPTIONS, PatientConnection
 
 # A writer waits this long for another writer of the same SQLite file before it gives up.
 SQLITE_BUSY_TIMEOUT_S = 30
+
+_SQLITE_FULL = {"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"}
+_DISK_FULL = "53100"  # PostgreSQL's SQLSTATE
 
 
 class Database:
@@ -117,12 +121,20 @@ class Database:
                     f"The database {self.shown_url} has no facefleet tables, or old ones. Nothing was changed. "
                     f"Make them with `facefleet db upgrade`."
                 ) from error
+            if _is_full(error.orig):
+                raise self._full() from error
             lost = isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
             if lost or _is_no_sqlite(error):
                 raise self._unreachable(error) from error
             raise
         except self.engine.dialect.loaded_dbapi.OperationalError as error:  # out of the driver's own COPY
-            raise self._unreachable(error) from error
+            raise (self._full() if _is_full(error) else self._unreachable(error)) from error
+
+    def _full(self) -> DatabaseFullError:
+        return DatabaseFullError(
+            f"The disk of the database {self.shown_url} is full. What was not committed is not stored; nothing else is "
+            f"lost. Free space there; workers wait and go on by themselves."
+        )
 
     def _unreachable(self, error: Exception) -> DatabaseUnreachableError:
         reason = str(error.orig if isinstance(error, DBAPIError) else error).strip().partition("\n")[0]
@@ -140,6 +152,11 @@ def _is_missing_table(error: DBAPIError) -> bool:
     return isinstance(error, ProgrammingError) and getattr(error.orig, "sqlstate", None) in {"42P01", "42703"}
 
 
+def _is_full(error: BaseException | None) -> bool:
+    """Whether the database has no room on its disk."""
+    return getattr(error, "sqlite_errorname", None) in _SQLITE_FULL or getattr(error, "sqlstate", None) == _DISK_FULL
+
+
 def _is_no_sqlite(error: DBAPIError) -> bool:
     """Whether the file is not, or no longer, an SQLite database."""
     return type(error) is DatabaseError and isinstance(error.orig, sqlite3.DatabaseError)
@@ -152,26 +169,25 @@ def _make_engine(url: str) -> Engine:
     except ArgumentError as error:
         raise SettingError(f"FACEFLEET_DATABASE_URL is not a database URL: {error}. Unset it to use SQLite.") from None
     if driver in {"postgresql", "postgresql+psycopg"}:
-        return create_engine(
+        engine = create_engine(
             url,
             pool_pre_ping=True,
             pool_size=5,
-            # The connect timeout bounds a start against a dead host; keepalives find a peer that vanished while we
-            # wait for it, and the user timeout one that vanished while we speak.
-            connect_args={
-                "connect_timeout": 5,
-                "keepalives_idle": 10,
-                "keepalives_interval": 5,
-                "keepalives_count": 3,
-                "tcp_user_timeout": 25_000,
-            },
+            connect_args={"options": SERVER_OPTIONS, **CONNECT_ARGS, **make_url(url).query},
         )
+        event.listen(engine, "do_connect", _connect_patiently)
+        return engine
     if driver in {"sqlite", "sqlite+pysqlite"}:
         engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_S})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     raise SettingError(f"FACEFLEET_DATABASE_URL names {driver!r}; facefleet speaks sqlite and postgresql+psycopg.")
+
+
+def _connect_patiently(_dialect: Any, _record: Any, arguments: Any, options: Any) -> Any:
+    """Connect to PostgreSQL."""
+    return PatientConnection.connect(*arguments, **options)
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from db.tables import Worker
@@ -50,6 +50,11 @@ def report_stop(session: Session, name: str, now: datetime) -> None:
 def list_nodes(session: Session) -> list[Worker]:
     """Return all slots that did not stop, by name."""
     return list(session.scalars(select(Worker).where(Worker.stopped_at.is_(None)).order_by(Worker.name)))
+
+
+def last_advance(session: Session, role: str) -> datetime | None:
+    """Return when a slot of this role last finished a piece of work, whether it runs still or not."""
+    return session.scalar(select(func.max(Worker.advanced_at)).where(Worker.role == role))
 
 
 def forget_nodes(session: Session, unseen_since: datetime) -> None:

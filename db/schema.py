@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from core.errors import DatabaseSchemaError
 from db.engine import Database
+from db.patience import unhurried
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 # Any fixed number: PostgreSQL's advisory lock under which one process at a time migrates.
@@ -28,14 +29,15 @@ def upgrade(database: Database) -> tuple[str | None, str]:
     """
     with database.write() as session:
         connection = session.connection()
-        if not database.is_sqlite:  # SQLite's write transaction is the lock already
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
-        before = _revision(connection)
-        if before is not None and before not in _known_revisions():
-            raise _newer_schema(database, before)
-        config = _config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        with unhurried(connection):
+            if not database.is_sqlite:  # SQLite's write transaction is the lock already
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
+            before = _revision(connection)
+            if before is not None and before not in _known_revisions():
+                raise _newer_schema(database, before)
+            config = _config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
     return before, head_revision()
 
 

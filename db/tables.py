@@ -174,7 +174,8 @@ class Chunk(Base):
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     lease_token: Mapped[str | None] = mapped_column(String(32))
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    worker: Mapped[str | None] = mapped_column(String(200))
+    worker: Mapped[str | None] = mapped_column(String(200))  # slot and process id of who holds it
+    ended_by: Mapped[str | None] = mapped_column(String(20))  # how the last process ended that died with it
     rung_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # for processes of version 0001 alone
     done_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
+from core.disk import disk_full, is_disk_full
 from core.errors import FacefleetError
 from scripts.common import Invocation
 
@@ -102,6 +103,8 @@ def _report(error: Exception, invocation: Invocation) -> int:
     """Say what ended the command."""
     from scripts import failures
 
+    if isinstance(error, OSError) and is_disk_full(error):
+        error = disk_full(error.filename or "the output")
     if isinstance(error, FacefleetError):
         return failures.report_error(error, invocation)
     if isinstance(error, click.ClickException):

@@ -52,7 +52,7 @@ def read_status(database: Database, doorbell: Doorbell, settings: Settings, cloc
         problems.append(error.message)
     try:
         with database.read() as session:
-            found = health.read_health(session, now, settings.lease_s)
+            found = health.read_health(session, now, settings.lease_s, redis_answers=not problems)
             status["jobs"] = [_job(job) for job in jobs.list_jobs(session, _JOBS_SHOWN)]
     except ServiceError as error:
         problems.append(error.message)

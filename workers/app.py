@@ -36,7 +36,6 @@ def make_app(redis_url: str, *, prefetch: int = 1) -> Celery:
         task_reject_on_worker_lost=True,
         worker_prefetch_multiplier=prefetch,
         # Spawned children: CUDA does not survive a fork, and the parent stays small.
-        worker_pool="prefork",
         worker_pool_start_method="spawn",
         worker_proc_alive_timeout=_CHILD_START_TIMEOUT_S,
         # A worker outlives its broker.

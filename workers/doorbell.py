@@ -11,9 +11,9 @@ from typing import Any
 from kombu.connection import Connection
 from kombu.exceptions import KombuError
 from kombu.utils.url import maybe_sanitize_url
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
-from core.errors import RedisUnreachableError
+from core.errors import RedisRefusedError, RedisUnreachableError
 from db.claims import count_due_chunks
 from db.engine import Database
 from workers.protocol import IDENTIFY_QUEUE, IDENTIFY_TASK, TRAIN_QUEUE, TRAIN_TASK, transport_options
@@ -22,7 +22,21 @@ MOST_BELLS = 64
 """Bells for chunks that wait at once: what the slots of a fleet take until the sweeper looks again."""
 
 _PATIENCE_S = 2.0
+_PROBE, _PROBE_MS = "facefleet.probe", 1000
 _BATCH = 500  # messages a round trip; measured flat from 200 to 2,000
+
+
+_REFUSALS: tuple[tuple[type[RedisError], str, str, str], ...] = (
+    (ReadOnlyError, "", "it is a read-only replica", "Point FACEFLEET_REDIS_URL at the primary."),
+    (
+        OutOfMemoryError,
+        "",
+        "its memory is full",
+        "Raise its maxmemory, or remove what else it holds; a bell takes about a kilobyte.",
+    ),
+    (ResponseError, "MISCONF", "it cannot write its own files", "Free space on its disk; its log says more."),
+)
+"""What Redis says when it lives and takes nothing: the error, a word of it, the reason and the remedy."""
 
 
 class Doorbell:
@@ -67,13 +81,14 @@ class Doorbell:
         return self._length(TRAIN_QUEUE)
 
     def check(self) -> None:
-        """Ask Redis for a sign of life.
+        """Ask Redis whether it would take a bell.
 
         Raises:
-            RedisUnreachableError: it gave none.
+            RedisUnreachableError: it gave no sign of life.
+            RedisRefusedError: it lives, and takes nothing.
         """
         with self._translated():
-            self._client().ping()
+            self._client().set(_PROBE, "", px=_PROBE_MS)
 
     def close(self) -> None:
         """Close the connection. A later call opens it again."""
@@ -111,11 +126,20 @@ class Doorbell:
             yield
         except (RedisError, KombuError, OSError) as error:
             self._connection.collect(socket_timeout=_PATIENCE_S)
-            raise RedisUnreachableError(
-                f"Redis at {self.shown_url} did not answer ({_first_line(error)}). Nothing is lost: what the database "
-                f"holds is rung again when Redis is back. Check FACEFLEET_REDIS_URL and that Redis runs, or start "
-                f"everything on this machine with `facefleet up`."
-            ) from error
+            raise self._error(error) from error
+
+    def _error(self, error: Exception) -> RedisUnreachableError:
+        refusal = _refusal(error)
+        if refusal is not None:
+            return RedisRefusedError(
+                f"Redis at {self.shown_url} takes no bells: {refusal[0]}. Nothing is lost: what the database holds is "
+                f"rung again when it does. {refusal[1]}"
+            )
+        return RedisUnreachableError(
+            f"Redis at {self.shown_url} did not answer ({_first_line(error)}). Nothing is lost: what the database "
+            f"holds is rung again when Redis is back. Check FACEFLEET_REDIS_URL and that Redis runs, or start "
+            f"everything on this machine with `facefleet up`."
+        )
 
 
 def _message(task: str, ids: Sequence[int]) -> tuple[dict[str, Any], list[Any]]:
@@ -142,6 +166,16 @@ def ring_for_due_chunks(database: Database, doorbell: Doorbell) -> int:
     if missing > 0:
         doorbell.ring_chunks(missing)
     return max(0, missing)
+
+
+def _refusal(error: BaseException | None) -> tuple[str, str] | None:
+    """Return why Redis takes nothing and what to do, if that is what it said; kombu may have wrapped it."""
+    while error is not None:
+        for kind, word, reason, remedy in _REFUSALS:
+            if isinstance(error, kind) and word in str(error):
+                return reason, remedy
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _first_line(error: Exception) -> str:

@@ -18,7 +18,7 @@ from db.chunks import ChunkLease
 from db.claims import claim_due_chunk
 from db.engine import Database
 from workers.pulse import SlotReporter
-from workers.retry import Reaction, reaction_to, retry_database, retry_unreachable
+from workers.retry import DATABASE_WAITS_S, Reaction, reaction_to, recognise_all, retry_database, without_end
 from workers.stop import StopFlag
 from workers.watch import Loaded, ModelWatch
 
@@ -96,7 +96,7 @@ def _claim(context: IdentifyContext) -> tuple[ChunkLease, list[PhotoTask]] | Non
     """Take the chunk that is due and its photos in one transaction."""
     with context.database.write() as session:
         lease = claim_due_chunk(
-            session, context.reporter.name, context.clock(), context.lease_s, context.interactive_photos
+            session, context.reporter.claimant, context.clock(), context.lease_s, context.interactive_photos
         )
         return None if lease is None else (lease, chunks.load_tasks(session, lease))
 
@@ -104,9 +104,12 @@ def _claim(context: IdentifyContext) -> tuple[ChunkLease, list[PhotoTask]] | Non
 def _work(lease: ChunkLease, tasks: Sequence[PhotoTask], model: Loaded, context: IdentifyContext) -> ChunkEnd:
     """Recognise and commit; whatever goes wrong, the chunk is left so that it will be worked on again."""
     begun_s = time.monotonic()
+    keeper = _LeaseKeeper(lease, context)
     try:
-        results = _outcomes(lease, tasks, model, context)
-        retry_database(lambda: _finish(lease, results, model, context))
+        results = _outcomes(lease, tasks, model, keeper, context)
+        # The outcomes are there: nothing is won by dropping them, and an attempt must not count because a disk is full.
+        waits_s = without_end(DATABASE_WAITS_S)
+        retry_database(lambda: _finish(lease, results, model, context), pause=keeper.pause, waits_s=waits_s)
     except Exception as error:
         return _settle(lease, error, context)
     _log.info("chunk %d: %d photos in %.2f s", lease.chunk_id, len(results), time.monotonic() - begun_s)
@@ -114,13 +117,12 @@ def _work(lease: ChunkLease, tasks: Sequence[PhotoTask], model: Loaded, context:
 
 
 def _outcomes(
-    lease: ChunkLease, tasks: Sequence[PhotoTask], model: Loaded, context: IdentifyContext
+    lease: ChunkLease, tasks: Sequence[PhotoTask], model: Loaded, keeper: "_LeaseKeeper", context: IdentifyContext
 ) -> list[PhotoResult]:
     """Give every photo of the chunk its outcome."""
-    keeper = _LeaseKeeper(lease, context)
     mode = FacesMode(lease.faces_mode)
     try:
-        return retry_unreachable(
+        return recognise_all(
             lambda some: context.recognise(model, some, mode, keeper.on_progress), tasks, pause=keeper.pause
         )
     except InputError as error:  # this model cannot look at what this job asks for: each photo says so

@@ -10,6 +10,7 @@ import threading
 from types import FrameType
 from typing import Any
 
+import psutil
 from celery.apps.worker import Worker
 from celery.worker import state
 
@@ -21,8 +22,7 @@ from workers.devices import pin_device
 from workers.embedded import find_redis_url
 from workers.logs import set_up_worker_logging
 from workers.protocol import IDENTIFY_QUEUE, TRAIN_QUEUE
-from workers.spec import NodeSpec, Role, make_spec
-from workers.tasks import SPEC_KEY
+from workers.spec import SPEC_KEY, NodeSpec, Role, make_spec
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +36,8 @@ seconds that container runtimes wait."""
 _QUEUES = {Role.IDENTIFY: IDENTIFY_QUEUE, Role.TRAIN: TRAIN_QUEUE}
 # A second bell in hand lets a slot go on without waiting for Redis. A trainer must not keep a run from other trainers.
 _PREFETCH = {Role.IDENTIFY: 2, Role.TRAIN: 1}
+# A trainer's run has a heartbeat of its own, and goes on from its checkpoint.
+_POOLS = {Role.IDENTIFY: "workers.pool:NodePool", Role.TRAIN: "prefork"}
 
 
 def run_worker_node(settings: Settings, device: str, slots: int) -> int:
@@ -70,12 +72,14 @@ def run_trainer_node(settings: Settings, device: str = "cpu") -> int:
 def _run_node(spec: NodeSpec, grace_s: float) -> int:
     set_up_worker_logging(spec.role, spec.settings.log_level)
     _check_database(spec.settings)
+    _check_memory(spec)
     app = make_app(find_redis_url(spec.settings), prefetch=_PREFETCH[spec.role])
     app.conf.update({SPEC_KEY: spec.to_json(), "worker_disable_prefetch": spec.role is Role.TRAIN})
     node = _Node(
         app=app,
         hostname=f"{spec.role}@{spec.node}",
         queues=[_QUEUES[spec.role]],
+        pool=_POOLS[spec.role],
         concurrency=spec.slots,
         loglevel=spec.settings.log_level,
         without_gossip=True,
@@ -97,6 +101,19 @@ def _check_database(settings: Settings) -> None:
         schema.check(database)
     finally:
         database.close()
+
+
+def _check_memory(spec: NodeSpec) -> None:
+    """Say so when the children together may take more than there is: the system then kills whom it likes."""
+    most, there = spec.slots * spec.settings.max_worker_bytes, psutil.virtual_memory().total
+    if spec.role is Role.IDENTIFY and most > there:
+        _log.warning(
+            "%d slots may take %d MiB for photos together, and this machine has %d MiB: lower "
+            "FACEFLEET_MAX_WORKER_BYTES or run fewer slots if large photos are expected",
+            spec.slots,
+            most >> 20,
+            there >> 20,
+        )
 
 
 class _Node(Worker):  # type: ignore[misc]

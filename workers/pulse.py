@@ -34,6 +34,11 @@ class SlotReporter:
         self._watch = watch
         self._started_at = clock()
 
+    @property
+    def claimant(self) -> str:
+        """Who claims chunks: the slot and this process. The node's parent knows both when the process dies."""
+        return claimant(self.name, os.getpid())
+
     def write(self, session: Session, *, advanced: bool) -> None:
         """Write the row as part of the caller's transaction."""
         nodes.report_node(session, self.current(), self._clock(), advanced=advanced)
@@ -62,6 +67,11 @@ class SlotReporter:
             model_id=serving.version if serving else None,
             model_error=self._watch.error if self._watch else None,
         )
+
+
+def claimant(slot_name: str, pid: int) -> str:
+    """Return the name under which a slot's process claims chunks."""
+    return f"{slot_name}:{pid}"
 
 
 class Pulse:

@@ -1,24 +1,48 @@
 """The one place that decides, by the class of an error, what becomes of a chunk or run, and whether to try again."""
 
 import logging
+import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
+from itertools import chain, repeat
 from typing import TypeVar
 
-from core.errors import DatabaseUnreachableError, LeaseLostError, SourceUnreachableError
+from core.errors import (
+    DatabaseUnreachableError,
+    DiskFullError,
+    FacefleetError,
+    LeaseLostError,
+    PhotoTooLargeForMemoryError,
+    SourceUnreachableError,
+)
 from core.records import PhotoResult, PhotoTask
 from workers.stop import StopRequested
 
 R = TypeVar("R")
+Jitter = Callable[[float], float]
 
 _log = logging.getLogger(__name__)
 
-SOURCE_WAITS_S = (1.0, 4.0)
-"""Pauses before photos whose source did not answer are tried again; after the last they have their error outcome."""
+SOURCE_WAITS_S = (2.0, 8.0)
+"""Longest pauses before photos whose source did not answer are tried again; then they have their error outcome."""
 
-DATABASE_WAITS_S = (0.5, 2.0, 5.0)
-"""Pauses before results are committed again when the database went away. Committed twice, they are written once."""
+DATABASE_WAITS_S = (1.0, 2.0, 4.0, 8.0)
+"""Longest pauses before results are committed again when the database went away. Committed twice, they are written
+once."""
+
+
+_NO_MEMORY = (
+    "CUDA error: out of memory",  # of the driver, past torch's own allocator
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "DefaultCPUAllocator: can't allocate memory",
+)
+
+
+def full_jitter(longest_s: float) -> float:
+    """Return a random part of a pause, so that workers that failed together do not come back together."""
+    return random.uniform(0.0, longest_s)
 
 
 class Reaction(Enum):
@@ -37,7 +61,7 @@ def reaction_to(error: Exception) -> Reaction:
         return Reaction.DROP
     if isinstance(error, DatabaseUnreachableError):
         return Reaction.LEAVE
-    if isinstance(error, StopRequested):
+    if isinstance(error, StopRequested | DiskFullError):
         return Reaction.GIVE_BACK
     if is_device_error(error):
         return Reaction.GIVE_BACK_AND_RESTART
@@ -47,50 +71,75 @@ def reaction_to(error: Exception) -> Reaction:
 def is_device_error(error: BaseException) -> bool:
     """Whether an accelerator failed. Such an error sticks to its process: every later call fails too.
 
-    Told by name, as the names live in torch, which this module does not import.
+    One that is out of memory still, after the batch was halved, is left as well: another process may have the room that
+    this one's fragments lack. Told by name, as the names live in torch, which this module does not import.
     """
     names = {cls.__name__ for cls in type(error).__mro__}
     return bool(names & {"AcceleratorError", "OutOfMemoryError"}) or "CUDA error" in str(error)
 
 
-def retry_unreachable(
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the device or the host had too little memory, and nothing is broken: half the batch may do."""
+    names = {cls.__name__ for cls in type(error).__mro__}
+    said = str(error)
+    return bool(names & {"OutOfMemoryError", "MemoryError"}) or any(words in said for words in _NO_MEMORY)
+
+
+def recognise_all(
     recognise: Callable[[Sequence[PhotoTask]], list[PhotoResult]],
     tasks: Sequence[PhotoTask],
     *,
     pause: Callable[[float], None],
     waits_s: Sequence[float] = SOURCE_WAITS_S,
+    jitter: Jitter = full_jitter,
 ) -> list[PhotoResult]:
-    """Recognise photos; those whose source did not answer are tried again after a pause.
+    """Recognise photos; those that another try may help get one.
+
+    A photo that found too little memory is tried once more alone, as it may have been its neighbour that took it. Those
+    whose source did not answer are tried again after a pause.
 
     Args:
         recognise: gives one result a task, in order.
         tasks: the photos.
         pause: waits; what it raises ends the call.
-        waits_s: the pauses.
+        waits_s: the longest pauses.
+        jitter: takes a part of a pause.
 
     Returns:
         One result a task, in order.
     """
     results = {result.ordinal: result for result in recognise(tasks)}
-    for wait_s in waits_s:
-        again = [task for task in tasks if _is_unreachable(results[task.ordinal])]
+    for task in [task for task in tasks if _failed_by(PhotoTooLargeForMemoryError, results[task.ordinal])]:
+        [results[task.ordinal]] = recognise([task])
+    for wait_s in map(jitter, waits_s):
+        again = [task for task in tasks if _failed_by(SourceUnreachableError, results[task.ordinal])]
         if not again:
             break
-        _log.warning("the source of %d photos did not answer; trying again in %.0f s", len(again), wait_s)
+        _log.warning("the source of %d photos did not answer; trying again in %.1f s", len(again), wait_s)
         pause(wait_s)
         results.update((result.ordinal, result) for result in recognise(again))
     return [results[task.ordinal] for task in tasks]
 
 
 def retry_database(
-    write: Callable[[], R], *, pause: Callable[[float], None] = time.sleep, waits_s: Sequence[float] = DATABASE_WAITS_S
+    write: Callable[[], R],
+    *,
+    pause: Callable[[float], None] = time.sleep,
+    waits_s: Iterable[float] = DATABASE_WAITS_S,
+    jitter: Jitter = full_jitter,
 ) -> R:
-    """Run an idempotent write; try it again when the database went away.
+    """Run an idempotent write; try it again when the database went away or its disk is full.
+
+    Args:
+        write: what is tried.
+        pause: waits; what it raises ends the call.
+        waits_s: the longest pauses; `without_end` for as long as it takes.
+        jitter: takes a part of a pause.
 
     Raises:
         DatabaseUnreachableError: it stayed away.
     """
-    for wait_s in waits_s:
+    for wait_s in map(jitter, waits_s):
         try:
             return write()
         except DatabaseUnreachableError as error:
@@ -99,5 +148,10 @@ def retry_database(
     return write()
 
 
-def _is_unreachable(result: PhotoResult) -> bool:
-    return result.error is not None and result.error.code == SourceUnreachableError.code
+def without_end(waits_s: Sequence[float]) -> Iterator[float]:
+    """Yield pauses, the last one for ever."""
+    return chain(waits_s, repeat(waits_s[-1]))
+
+
+def _failed_by(error: type[FacefleetError], result: PhotoResult) -> bool:
+    return result.error is not None and result.error.code == error.code

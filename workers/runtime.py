@@ -4,6 +4,7 @@ Nothing is built at import; `start` builds for the process, `stop` tears down. W
 """
 
 import ctypes
+import faulthandler
 import logging
 import os
 from collections.abc import Sequence
@@ -14,11 +15,14 @@ from core.records import FacesMode, PhotoResult, PhotoTask
 from db.engine import Database
 from workers.identify import ChunkEnd, IdentifyContext, OnProgress, answer_bell
 from workers.logs import set_up_worker_logging
+from workers.memory import MemoryLimit
 from workers.pulse import Pulse, SlotReporter
+from workers.retry import is_out_of_memory
 from workers.spec import NodeSpec, Role
 from workers.stop import StopFlag
 from workers.train import RunEnd, TrainContext, run_training
 from workers.watch import Loaded, ModelWatch
+from workers.watchdog import Watchdog, patience_s
 
 if TYPE_CHECKING:
     from core.models.holder import ServingModel
@@ -116,6 +120,8 @@ class _Recognition:
         self._settings = settings
         self._reader = PhotoReader.from_settings(settings)
         self._limits = DecodeLimits.from_settings(settings)
+        self._watchdog = Watchdog(patience_s(settings))
+        self._memory = MemoryLimit(settings.max_worker_bytes)
         self._recogniser: Recogniser | None = None
         self.holder = ModelHolder(
             lambda sha256: load_engine(
@@ -127,12 +133,20 @@ class _Recognition:
         self, model: Loaded, tasks: Sequence[PhotoTask], faces: FacesMode, on_progress: OnProgress
     ) -> list[PhotoResult]:
         """Recognise photos with a model that the holder gave."""
-        return self._with_engine(cast("ServingModel", model)).recognise(tasks, on_progress, faces=faces)
+        recogniser = self._with_engine(cast("ServingModel", model))
+
+        def tell(settled: int) -> None:
+            with self._watchdog.paused():  # the ledger's outages are not a photo's fault
+                on_progress(settled)
+
+        with self._watchdog.watching(), self._memory.held():
+            return recogniser.recognise(tasks, tell, faces=faces)
 
     @property
     def worn_out(self) -> bool:
-        """Whether so many reading threads hang that a new process should take over."""
-        return self._recogniser is not None and self._recogniser.stuck_threads >= MAX_STUCK_THREADS
+        """Whether a new process should take over: reading threads hang, or memory was not let go."""
+        stuck = self._recogniser is not None and self._recogniser.stuck_threads >= MAX_STUCK_THREADS
+        return stuck or self._memory.outgrown
 
     def close(self) -> None:
         """Let the model and the threads go."""
@@ -145,7 +159,11 @@ class _Recognition:
 
         if self._recogniser is None:
             self._recogniser = Recogniser(
-                self._reader, model.engine, self._limits, read_threads=self._settings.read_threads
+                self._reader,
+                model.engine,
+                self._limits,
+                read_threads=self._settings.read_threads,
+                may_halve=is_out_of_memory,
             )
         else:
             self._recogniser.use_engine(model.engine)
@@ -164,6 +182,7 @@ def start(spec: NodeSpec, slot: int) -> None:
     """
     global _runtime
     set_up_worker_logging(f"{spec.role}/{slot}", spec.settings.log_level)
+    faulthandler.enable()  # a crash in native code leaves in the log where it happened
     claim_cores(spec, slot)
     _runtime = Runtime(spec, slot)
     _runtime.start()

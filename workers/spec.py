@@ -13,6 +13,9 @@ from typing import Self
 
 from core.settings import Settings
 
+SPEC_KEY = "facefleet_node"
+"""Where the Celery app's configuration holds the node's spec as JSON."""
+
 
 class Role(StrEnum):
     """What a process of the fleet does."""

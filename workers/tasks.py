@@ -14,10 +14,7 @@ from celery.signals import setup_logging, worker_process_init, worker_process_sh
 from workers import runtime
 from workers.identify import ChunkEnd
 from workers.protocol import IDENTIFY_TASK, TRAIN_TASK
-from workers.spec import NodeSpec
-
-SPEC_KEY = "facefleet_node"
-"""Where the app's configuration holds the node's spec as JSON."""
+from workers.spec import SPEC_KEY, NodeSpec
 
 
 @shared_task(name=IDENTIFY_TASK, acks_late=True, acks_on_failure=True, ignore_result=True)  # type: ignore[untyped-decorator]

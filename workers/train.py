@@ -7,15 +7,18 @@ its last checkpoint.
 import json
 import logging
 import shutil
+import time
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.clock import Clock
+from core.disk import told_when_full
 from core.errors import (
     ActivationConflictError,
     DatabaseUnreachableError,
+    DiskFullError,
     FacefleetError,
     LeaseLostError,
     RunCancelledError,
@@ -68,6 +71,8 @@ class TrainContext:
     device: str
     """As torch calls it."""
     threads: int
+    disk_wait_s: float = 30.0
+    """How long a run is held whose disk is full, before it is given back."""
 
 
 def run_training(run_id: int, context: TrainContext) -> RunEnd:
@@ -95,7 +100,8 @@ def _attempt(lease: RunLease, context: TrainContext) -> RunEnd:
     """Work on a run while keeping its lease."""
     with Heartbeat(lease, context.database, context.clock, context.settings.lease_s, context.stop) as heartbeat:
         try:
-            _work(lease, heartbeat, context)
+            with told_when_full(_folder(lease, context)):
+                _work(lease, heartbeat, context)
         except Exception as error:
             return _settle(lease, error, heartbeat, context)
     return RunEnd.ENDED
@@ -231,7 +237,7 @@ def _settle(lease: RunLease, error: Exception, heartbeat: Heartbeat, context: Tr
     try:
         if isinstance(error, RunCancelledError | StopRequested):
             return _settle_stop(lease, heartbeat, context)
-        return _settle_failure(lease, error, context)
+        return _settle_failure(lease, error, heartbeat, context)
     except (LeaseLostError, DatabaseUnreachableError) as outage:
         _log.warning("run %s: %s", lease.public_id, outage)
         return RunEnd.LOST
@@ -250,9 +256,11 @@ def _settle_stop(lease: RunLease, heartbeat: Heartbeat, context: TrainContext) -
     return RunEnd.GIVEN_BACK
 
 
-def _settle_failure(lease: RunLease, error: Exception, context: TrainContext) -> RunEnd:
+def _settle_failure(lease: RunLease, error: Exception, heartbeat: Heartbeat, context: TrainContext) -> RunEnd:
     if isinstance(error, LeaseLostError | DatabaseUnreachableError):
         raise error
+    if isinstance(error, DiskFullError):
+        return _wait_for_room(lease, error, heartbeat, context)
     if isinstance(error, SourceUnreachableError) or is_device_error(error):
         _log.error("run %s is tried again: %s", lease.public_id, error, exc_info=error)
         with context.database.write() as session:
@@ -262,6 +270,16 @@ def _settle_failure(lease: RunLease, error: Exception, context: TrainContext) ->
     with context.database.write() as session:
         runs.finish_run(session, lease, RunState.FAILED, now=context.clock(), reason=_reason(error))
     return RunEnd.ENDED
+
+
+def _wait_for_room(lease: RunLease, error: DiskFullError, heartbeat: Heartbeat, context: TrainContext) -> RunEnd:
+    """Hold the run for a moment, then give it back uncounted: it resumes from its last checkpoint."""
+    _log.error("run %s waits: %s", lease.public_id, error)
+    _set_stage(lease, "waiting for disk space", context)
+    until_s = time.monotonic() + context.disk_wait_s
+    while time.monotonic() < until_s and not heartbeat.should_stop():
+        time.sleep(0.1)
+    return _settle_stop(lease, heartbeat, context)
 
 
 def _reason(error: Exception) -> str:

@@ -16,6 +16,7 @@ from core.errors import (
     PhotoBrokenError,
     PhotoEmptyError,
     PhotoError,
+    PhotoTooLargeForMemoryError,
     PhotoTooManyPixelsError,
     PhotoTooSmallError,
 )
@@ -100,14 +101,19 @@ def decode_photo(data: bytes, limits: DecodeLimits, *, reduce_to_px: int | None 
     except Image.DecompressionBombError as error:
         raise _too_many_pixels("Part of the photo has", limits) from error
     except MemoryError as error:
-        raise PhotoBrokenError(
-            "The photo asks for more memory than there is. It is corrupt, or this machine has too little memory for "
-            "FACEFLEET_MAX_PHOTO_PIXELS."
-        ) from error
+        raise too_large_for_memory() from error
     except (
         Exception
     ) as error:  # whatever a decoder trips over on hostile bytes: OSError, SyntaxError, KeyError, zlib.error ...
         raise _broken(error) from error
+
+
+def too_large_for_memory() -> PhotoTooLargeForMemoryError:
+    """Return the error of a photo for which there was no memory."""
+    return PhotoTooLargeForMemoryError(
+        "Reading and decoding the photo asked for more memory than there is for it. The other photos are not affected. "
+        "Raise FACEFLEET_MAX_WORKER_BYTES if photos of this size are expected; if not, the file is damaged or hostile."
+    )
 
 
 def _open(data: bytes) -> ImageFile.ImageFile:

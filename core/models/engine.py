@@ -124,7 +124,8 @@ def load_engine(
     if threads is not None:
         torch.set_num_threads(threads)
     artifact = unpack_artifact(_read_verified(path, sha256))
-    buckets = sorted({1, max(1, batch_size // 4), batch_size})
+    # Half a batch is there for when a whole one finds no memory.
+    buckets = sorted({1, max(1, batch_size // 4), (batch_size + 1) // 2, batch_size})
     with _device_errors(device):
         runner = fastest_runner(artifact, place, variants or VARIANTS[place.type], buckets, tuning_budget_s)
     return Engine(runner=runner, manifest=artifact.manifest, gallery=artifact.gallery, sha256=sha256, buckets=buckets)

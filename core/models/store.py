@@ -12,6 +12,7 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import BinaryIO
 
+from core.disk import disk_full, is_disk_full
 from core.errors import ArtifactCorruptError, ArtifactMissingError, ArtifactStoreError
 
 _SUFFIX = ".pt"
@@ -40,7 +41,8 @@ class ModelStore:
             The sha256 of the bytes that are stored. Storing the same bytes again changes nothing.
 
         Raises:
-            ArtifactStoreError: the folder cannot be written, or the disk is full; nothing is left behind.
+            ArtifactStoreError: the folder cannot be written; nothing is left behind.
+            DiskFullError: the disk is full; nothing is left behind.
         """
         partial = self.root / f".{secrets.token_hex(8)}{_PARTIAL}"
         try:
@@ -52,9 +54,11 @@ class ModelStore:
             finally:
                 partial.unlink(missing_ok=True)
         except OSError as error:
+            if is_disk_full(error):
+                raise disk_full(self.root) from error
             raise ArtifactStoreError(
                 f"The model could not be stored in {self.root}: {error.strerror or error}. No model was changed. "
-                "Free disk space there, or make the folder writable for this user, and start again."
+                "Make the folder writable for this user, or look at its disk, and start again."
             ) from error
         return sha256
 

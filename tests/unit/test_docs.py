@@ -21,7 +21,7 @@ from scripts.main import cli
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")])
 # Codes that no class of core/errors.py has: of the command line, and of what happens to a worker or to a job.
-OTHER_CODES = {"usage", "interrupted", "worker_crashed", "cancelled"}
+OTHER_CODES = {"usage", "interrupted", "worker_crashed", "timed_out", "cancelled"}
 
 
 def read(name: str) -> str:

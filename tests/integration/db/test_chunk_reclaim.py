@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from core.records import ChunkState, ItemOutcome, JobState
+from core.records import AttemptEnd, ChunkState, ItemOutcome, JobState
 from db import chunks
 from db.engine import Database
 from db.tables import Chunk, Item
@@ -139,3 +139,60 @@ def test_a_sweep_takes_no_more_than_its_limit(database: Database) -> None:
     for chunk_id in chunk_ids:
         ledger.must_claim(database, chunk_id)
     assert [reclaim(database, limit=2) for _ in range(3)] == [2, 1, 0]
+
+
+def reclaim_from(database: Database, worker: str, ended_by: AttemptEnd = AttemptEnd.CRASHED) -> int:
+    with database.write() as session:
+        return chunks.reclaim_from(session, worker, ended_by, NOW)
+
+
+def test_what_a_dead_process_held_is_taken_back_before_its_lease_runs_out(database: Database) -> None:
+    _, (first, second) = ledger.add_job(database, items=8)
+    ledger.must_claim(database, first, worker="node/0:17")
+    neighbour = ledger.must_claim(database, second, worker="node/0:18")
+    assert reclaim_from(database, "node/0:17") == 1
+    taken, held = all_chunks(database)
+    assert (taken.state, taken.attempts, taken.lease_token, taken.ended_by) == (ChunkState.QUEUED, 1, None, "crashed")
+    assert (held.state, held.lease_token) == (ChunkState.CLAIMED, neighbour.token)
+    assert reclaim_from(database, "node/0:17") == 0
+
+
+def test_a_dead_process_takes_nothing_from_the_one_that_has_its_chunk_now(database: Database) -> None:
+    _, (chunk_id,) = ledger.add_job(database, items=4)
+    ledger.must_claim(database, chunk_id, worker="node/0:17")
+    reclaim(database)
+    lease = ledger.must_claim(database, chunk_id, worker="node/0:18", now=EXPIRED)
+    assert reclaim_from(database, "node/0:17") == 0
+    assert all_chunks(database)[0].lease_token == lease.token
+
+
+@pytest.mark.parametrize(
+    ("ended_by", "code", "words"),
+    [
+        (AttemptEnd.HUNG, "timed_out", "FACEFLEET_PHOTO_TIMEOUT_S"),
+        (AttemptEnd.KILLED, "worker_crashed", "want of memory"),
+        (AttemptEnd.CRASHED, "worker_crashed", "crashed 2 times on this photo alone"),
+    ],
+)
+def test_a_photo_that_is_given_up_says_how_its_workers_ended(
+    database: Database, ended_by: AttemptEnd, code: str, words: str
+) -> None:
+    job_id, (chunk_id,) = ledger.add_job(database, items=1)
+    for _ in range(2):
+        ledger.must_claim(database, chunk_id, worker="node/0:17")
+        reclaim_from(database, "node/0:17", ended_by)
+    with database.read() as session:
+        item = session.get_one(Item, (job_id, 0))
+    assert (item.outcome, item.error_code) == (ItemOutcome.ERROR, code)
+    assert words in (item.error_message or "")
+    assert ledger.get_job(database, job_id).state == JobState.DONE
+
+
+def test_how_the_last_attempt_ended_counts_not_an_earlier_one(database: Database) -> None:
+    job_id, (chunk_id,) = ledger.add_job(database, items=1)
+    ledger.must_claim(database, chunk_id, worker="node/0:17")
+    reclaim_from(database, "node/0:17", AttemptEnd.HUNG)
+    ledger.must_claim(database, chunk_id)
+    reclaim(database)
+    with database.read() as session:
+        assert session.get_one(Item, (job_id, 0)).error_code == "worker_crashed"

@@ -13,6 +13,7 @@ from core.errors import DatabaseUnreachableError, SettingError
 from core.settings import Settings
 from db import audit, jobs, people
 from db.engine import Database
+from db.patience import PatientConnection, unhurried
 from db.tables import AuditEntry
 from tests import ledger
 from tests.ledger import NOW
@@ -178,3 +179,32 @@ def test_sqlite_is_set_up_to_survive_a_power_cut(sqlite_url: str) -> None:
         asked = {pragma: session.scalar(text(f"PRAGMA {pragma}")) for pragma in ("journal_mode", "synchronous")}
     database.close()
     assert asked == {"journal_mode": "wal", "synchronous": 2}
+
+
+def test_a_postgresql_that_stays_silent_is_given_up_and_the_next_connection_works(postgres_database: Database) -> None:
+    with pytest.raises(DatabaseUnreachableError, match="no answer within"), postgres_database.write() as session:
+        driver = session.connection().connection.driver_connection
+        assert isinstance(driver, PatientConnection)
+        driver.patience_s = 0.2
+        session.execute(text("SELECT pg_sleep(30)"))
+    note(postgres_database, "later")
+    assert noted(postgres_database) == ["later"]
+
+
+def test_the_server_gives_a_statement_up_too_unless_it_is_a_migration(postgres_database: Database) -> None:
+    with postgres_database.write() as session:
+        connection = session.connection()
+        assert session.scalar(text("SHOW statement_timeout")) == "1min"
+        with unhurried(connection):
+            assert session.scalar(text("SHOW statement_timeout")) == "0"
+            assert connection.connection.driver_connection.patience_s is None
+    with postgres_database.read() as session:
+        assert session.scalar(text("SHOW statement_timeout")) == "1min"
+        assert session.connection().connection.driver_connection.patience_s > 60
+
+
+def test_what_the_url_says_of_a_connection_goes_before_our_own(postgres_url: str) -> None:
+    database = Database(f"{postgres_url}&options=-c%20statement_timeout%3D5s")
+    with database.read() as session:
+        assert session.scalar(text("SHOW statement_timeout")) == "5s"
+    database.close()

@@ -4,11 +4,13 @@ import base64
 import json
 import signal
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from redis import Redis
 
-from core.errors import RedisUnreachableError
+from core.errors import RedisRefusedError, RedisUnreachableError
 from tests.services import RedisServer
 from workers.doorbell import Doorbell
 
@@ -57,3 +59,39 @@ def test_a_redis_that_accepts_and_says_nothing_does_not_hang_the_caller() -> Non
         with pytest.raises(RedisUnreachableError) as caught:
             doorbell.ring_chunks(1)
     assert "secret" not in caught.value.message
+
+
+@contextmanager
+def told(url: str, *command: str, undo: tuple[str, ...]) -> Iterator[None]:
+    with Redis.from_url(url) as client:
+        client.execute_command(*command)
+        try:
+            yield
+        finally:
+            client.execute_command(*undo)
+
+
+@pytest.mark.parametrize(
+    ("command", "undo", "words"),
+    [
+        (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0"), "its memory is full.*maxmemory"),
+        (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE"), "read-only replica.*at the primary"),
+    ],
+)
+def test_a_redis_that_lives_and_takes_nothing_says_why_and_is_found_when_it_takes_bells_again(
+    redis_url: str, command: tuple[str, ...], undo: tuple[str, ...], words: str
+) -> None:
+    doorbell = Doorbell(redis_url)
+    with told(redis_url, *command, undo=undo):
+        for call in (doorbell.check, lambda: doorbell.ring_chunks([1])):
+            with pytest.raises(RedisRefusedError, match=words):
+                call()
+        assert doorbell.waiting() == 0
+    doorbell.ring_chunks([1])
+    assert doorbell.waiting() == 1
+
+
+def test_looking_at_redis_leaves_nothing_that_stays(redis_url: str) -> None:
+    Doorbell(redis_url).check()
+    with Redis.from_url(redis_url) as client:
+        assert all(0 < client.pttl(key) <= 1000 for key in client.scan_iter())

@@ -1,6 +1,7 @@
 """The training handler without a queue: how each run ends, and what a trainer without its lease may write."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from core.settings import Settings
 from db import registry, runs
 from db.engine import Database
 from db.tables import Run
+from tests.disks import fill, tiny_disk
 from tests.factories import make_face
 from workers.enrolment import import_people
 from workers.heartbeat import Heartbeat
@@ -43,6 +45,20 @@ def import_two_people(context: TrainContext, folder: Path) -> None:
         for shade in range(3):
             Image.fromarray(make_face(person, 64, shade=shade)).save(folder / name / f"{shade}.png")
     assert import_people(context.database, context.settings, folder, None, "test").photos_added == 6
+
+
+def test_a_run_whose_disk_is_full_waits_and_succeeds_when_there_is_room(context: TrainContext, tmp_path: Path) -> None:
+    import_two_people(context, tmp_path / "people")
+    with tiny_disk(tmp_path / "disk", kibibytes=131_072) as disk:
+        context = replace(context, settings=replace(context.settings, home=disk), disk_wait_s=0.2)
+        run = queue_run(context)
+        ballast = fill(disk)
+        assert run_training(run.id, context) is RunEnd.GIVEN_BACK
+        waiting = read_run(context, run)
+        assert (waiting.state, waiting.attempts, waiting.lease_token) == (RunState.QUEUED, 0, None)
+        ballast.unlink()
+        assert run_training(run.id, context) is RunEnd.ENDED
+        assert read_run(context, run).state == RunState.SUCCEEDED
 
 
 def queue_run(context: TrainContext, **options: object) -> Run:

@@ -50,6 +50,14 @@ def test_the_message_is_what_was_said() -> None:
 
 def test_only_what_may_pass_is_tried_again() -> None:
     again = {error.code for error in descendants(FacefleetError) if error.retry}
-    assert again == {"source_unreachable", "service_unreachable", "redis_unreachable", "database_unreachable"}
+    assert again == {
+        "source_unreachable",
+        "service_unreachable",
+        "redis_unreachable",
+        "redis_refused",
+        "database_unreachable",
+        "database_full",
+        "disk_full",
+    }
     assert not any(error.retry for error in (InputError, PhotoError, ModelError))
     assert ServiceError.retry

@@ -20,6 +20,7 @@ from core.models.store import ModelStore
 from core.recognise import Recogniser
 from core.records import FaceOutcome, FacesMode, ItemOutcome, PhotoResult, PhotoTask
 from tests.factories import make_artifact, make_classes, make_manifest, make_network, make_photo, make_rule
+from workers.retry import is_out_of_memory
 
 NAMES = ("Ada", "Grace", "Edsger", "Barbara")
 STRANGER = 90
@@ -200,6 +201,28 @@ def test_an_engine_that_fails_is_no_photos_fault(reader: FakeReader, engine: Eng
     recogniser.close()
 
 
+@pytest.mark.parametrize("full", [torch.OutOfMemoryError, MemoryError])
+def test_a_batch_that_finds_no_memory_is_halved_for_this_batch_alone(reader: FakeReader, full: type[Exception]) -> None:
+    engine = FakeEngine(most=2, full=full)
+    names = ["Ada", "Grace", "Ada", "Grace", "Grace", "Ada"]
+    recogniser = Recogniser(reader, engine, DecodeLimits(), read_threads=1, may_halve=is_out_of_memory)  # type: ignore[arg-type]
+    assert outcomes(recogniser.recognise(make_tasks(*names))) == [expected(name) for name in names]
+    assert engine.sizes == [4, 2, 2, 2]
+    engine.most = 4
+    recogniser.recognise(make_tasks(*names[:4]))
+    assert engine.sizes[4:] == [4]
+    recogniser.close()
+
+
+def test_a_batch_whose_half_finds_no_memory_either_is_given_up(reader: FakeReader) -> None:
+    engine = FakeEngine(most=1)
+    recogniser = Recogniser(reader, engine, DecodeLimits(), read_threads=1, may_halve=is_out_of_memory)  # type: ignore[arg-type]
+    with pytest.raises(torch.OutOfMemoryError):
+        recogniser.recognise(make_tasks(*["Ada"] * 4))
+    assert engine.sizes == [4, 2]
+    recogniser.close()
+
+
 def test_a_photo_that_the_model_has_no_number_for_is_an_error_not_unknown(reader: FakeReader) -> None:
     engine = FakeEngine(nan_rows={1})
     recogniser = Recogniser(reader, engine, DecodeLimits(), read_threads=1)  # type: ignore[arg-type]
@@ -277,7 +300,16 @@ class FakeEngine:
 
     batch_size = 4
 
-    def __init__(self, *, fail: bool = False, nan_rows: set[int] = frozenset()) -> None:  # type: ignore[assignment]
+    def __init__(
+        self,
+        *,
+        fail: bool = False,
+        nan_rows: set[int] = frozenset(),  # type: ignore[assignment]
+        most: int = 10_000,
+        full: type[Exception] = torch.OutOfMemoryError,
+    ) -> None:
+        self.most = most
+        self.full = full
         self.manifest = make_manifest(make_classes(*NAMES))
         self.network = make_network(len(NAMES))
         self.gallery = self.network.gallery.numpy()
@@ -292,6 +324,8 @@ class FakeEngine:
             raise RuntimeError("device lost")
         self.during_answers.append(self.during())
         self.sizes.append(len(crops))
+        if len(crops) > self.most:
+            raise self.full(f"no room for {len(crops)}")
         embeddings, logits = (part.numpy() for part in self.network(torch.from_numpy(crops)))
         embeddings[list(self.nan_rows)] = np.nan
         return embeddings, logits

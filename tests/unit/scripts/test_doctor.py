@@ -124,3 +124,22 @@ def report(database: Database, role: str, name: str, **changes: Any) -> None:
     word = NodeReport(name=name, role=role, host="host", pid=1, device="cpu", started_at=now, **changes)
     with database.write() as session:
         report_node(session, word, now, advanced=False)
+
+
+def test_work_that_does_not_advance_fails_with_the_reason(home: Path, database: Database) -> None:
+    ledger.add_job(database, items=4)  # long ago
+    activate(database)
+    report(database, "identify", "w/0")
+
+    (finding,) = check_services.check_work(settings(home))
+    assert finding.level is Level.FAIL
+    assert "w/0 report but do not advance" in finding.detail
+
+
+def test_work_that_waits_for_a_redis_that_is_away_says_so(home: Path, database: Database) -> None:
+    ledger.add_job(database, items=4)
+    activate(database)
+    report(database, "identify", "w/0")
+
+    (finding,) = check_services.check_work(settings(home, redis_url="redis://127.0.0.1:1/0"))
+    assert "Redis takes no bells" in finding.detail

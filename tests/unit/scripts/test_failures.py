@@ -1,3 +1,4 @@
+import errno
 import json
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from tests.unit.scripts.runner import Run
         (errors.RedisUnreachableError("x"), 3),
         (errors.DatabaseUnreachableError("x"), 3),
         (errors.DatabaseSchemaError("x"), 3),
+        (errors.RedisRefusedError("x"), 3),
+        (errors.DatabaseFullError("x"), 3),
+        (errors.DiskFullError("x"), 3),
         (errors.NoActiveModelError("x"), 1),
         (errors.TooFewPeopleError("x"), 1),
         (errors.FacefleetError("x"), 1),
@@ -55,6 +59,14 @@ def test_an_unforeseen_error_shows_no_traceback_and_leaves_one_in_the_home_folde
     (log,) = (home / "logs").glob("crash-*.log")
     assert str(log) in err
     assert "ZeroDivisionError: division by zero" in log.read_text()
+
+
+def test_a_disk_that_fills_up_under_a_command_is_told_with_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+    def fill_up() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/srv/out/people.csv")
+
+    assert run_body(fill_up) == ExitCode.UNREACHABLE
+    assert "The disk of /srv/out/people.csv is full" in capsys.readouterr().err
 
 
 def test_a_home_that_cannot_be_written_does_not_hide_the_error(

@@ -7,14 +7,27 @@ from core.errors import (
     FacefleetError,
     LeaseLostError,
     PhotoMissingError,
+    PhotoTooLargeForMemoryError,
     SourceUnreachableError,
 )
 from core.records import ErrorRecord, ItemOutcome, PhotoResult, PhotoTask
-from workers.retry import Reaction, reaction_to, retry_database, retry_unreachable
+from workers.retry import (
+    Reaction,
+    full_jitter,
+    is_out_of_memory,
+    reaction_to,
+    recognise_all,
+    retry_database,
+    without_end,
+)
 from workers.stop import StopRequested
 
 
 class AcceleratorError(RuntimeError):
+    """Named as torch names it."""
+
+
+class OutOfMemoryError(RuntimeError):
     """Named as torch names it."""
 
 
@@ -28,10 +41,27 @@ class AcceleratorError(RuntimeError):
         (RuntimeError("CUDA error: an illegal memory access"), Reaction.GIVE_BACK_AND_RESTART),
         (RuntimeError("shapes do not fit"), Reaction.COUNT),
         (MemoryError(), Reaction.COUNT),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), Reaction.COUNT),
+        (OutOfMemoryError("CUDA out of memory"), Reaction.GIVE_BACK_AND_RESTART),
     ],
 )
 def test_each_error_has_its_reaction(error: Exception, reaction: Reaction) -> None:
     assert reaction_to(error) is reaction
+
+
+@pytest.mark.parametrize(
+    ("error", "halves"),
+    [
+        (OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True),
+        (MemoryError(), True),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried"), True),
+        (AcceleratorError("CUDA error: out of memory"), True),
+        (AcceleratorError("CUDA error: an illegal memory access was encountered"), False),
+        (RuntimeError("shapes do not fit"), False),
+    ],
+)
+def test_only_a_lack_of_memory_is_worth_half_a_batch(error: Exception, halves: bool) -> None:
+    assert is_out_of_memory(error) is halves
 
 
 def _tasks(count: int) -> list[PhotoTask]:
@@ -59,15 +89,41 @@ def test_only_photos_whose_source_did_not_answer_are_tried_again() -> None:
         return [_result(task, errors.get(task.ordinal)) for task in tasks]
 
     pauses: list[float] = []
-    results = retry_unreachable(recognise, _tasks(4), pause=pauses.append, waits_s=(1.0, 4.0))
+    results = recognise_all(
+        recognise, _tasks(4), pause=pauses.append, waits_s=(1.0, 4.0), jitter=lambda longest_s: longest_s / 2
+    )
     assert asked == [[0, 1, 2, 3], [1]]
-    assert pauses == [1.0]
+    assert pauses == [0.5]
     assert [result.ordinal for result in results] == [0, 1, 2, 3]
     assert [result.error.code if result.error else None for result in results] == [None, None, "photo_missing", None]
 
 
+def test_pauses_are_spread_over_their_whole_length() -> None:
+    pauses = [full_jitter(8.0) for _ in range(400)]
+    assert 0.0 <= min(pauses) < 1.0
+    assert 7.0 < max(pauses) <= 8.0
+
+
+def test_a_photo_that_found_no_memory_is_tried_again_alone_and_once() -> None:
+    asked: list[list[int]] = []
+
+    def recognise(tasks: list[PhotoTask]) -> list[PhotoResult]:
+        asked.append([task.ordinal for task in tasks])
+        starved = {0, 2} if len(tasks) > 1 else {2}
+        return [_result(task, PhotoTooLargeForMemoryError if task.ordinal in starved else None) for task in tasks]
+
+    results = recognise_all(recognise, _tasks(4), pause=lambda _: None)
+    assert asked == [[0, 1, 2, 3], [0], [2]]
+    assert [result.error.code if result.error else None for result in results] == [
+        None,
+        None,
+        "photo_too_large_for_memory",
+        None,
+    ]
+
+
 def test_a_source_that_stays_away_becomes_the_photos_error() -> None:
-    results = retry_unreachable(
+    results = recognise_all(
         lambda tasks: [_result(task, SourceUnreachableError) for task in tasks],
         _tasks(2),
         pause=lambda _: None,
@@ -111,3 +167,16 @@ def test_a_lost_lease_is_not_tried_again() -> None:
     with pytest.raises(LeaseLostError):
         retry_database(write, pause=lambda _: None)
     assert len(tries) == 1
+
+
+def test_a_write_can_be_tried_for_as_long_as_it_takes() -> None:
+    pauses: list[float] = []
+
+    def write() -> int:
+        if len(pauses) < 50:
+            raise DatabaseUnreachableError("x")
+        return 7
+
+    waits_s = without_end((1.0, 8.0))
+    assert retry_database(write, pause=pauses.append, waits_s=waits_s, jitter=lambda longest_s: longest_s) == 7
+    assert pauses == [1.0, *[8.0] * 49]

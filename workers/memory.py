@@ -1,0 +1,82 @@
+"""Bounds what a worker process may grow by while it reads photos: beyond it native code gets no memory either.
+
+The limit is the kernel's (RLIMIT_DATA), counted from what the process takes at rest, so that neither the address space
+that CUDA reserves nor a model that is loaded between two chunks comes into it. Linux only; elsewhere it does nothing.
+"""
+
+import ctypes
+import logging
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+_log = logging.getLogger(__name__)
+
+LEAST_ROOM_BYTES = 512 << 20
+"""With less, sound photos would fail: one of 60 million pixels takes this much. A lower limit is raised to it."""
+
+_LEFTOVER_SHARE = 0.5
+"""Of the room for photos: a process that keeps more than this after a chunk is replaced."""
+
+_STATUS = Path("/proc/self/status")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Use:
+    """What this process takes now, in bytes."""
+
+    resident: int
+    data: int
+    """Writable private memory, resident or not: what the kernel compares with RLIMIT_DATA."""
+
+
+class MemoryLimit:
+    """The memory limit of this process.
+
+    Args:
+        room_bytes: what it may grow by, beyond what it takes at rest; 0: no limit.
+    """
+
+    def __init__(self, room_bytes: int) -> None:
+        self._room = max(room_bytes, LEAST_ROOM_BYTES) if room_bytes and sys.platform == "linux" else 0
+        self._at_rest: int | None = None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the limit inside the block. Whoever asks for more gets a MemoryError, or dies if he does not look."""
+        if not self._room:
+            yield
+            return
+        use = _use()
+        if self._at_rest is None:
+            self._at_rest = use.resident  # before the first photo; the model is loaded by then
+        allowed = use.data + self._room - max(0, use.resident - self._at_rest)
+        before, most = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (allowed if most < 0 else min(allowed, most), most))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_DATA, (before, most))
+
+    @property
+    def outgrown(self) -> bool:
+        """Whether the process keeps so much after its work that a new one should take over."""
+        if self._at_rest is None:
+            return False
+        most = self._at_rest + _LEFTOVER_SHARE * self._room
+        if _use().resident > most:
+            ctypes.CDLL(None).malloc_trim(0)  # what the allocator keeps for the next batch is no leak
+        kept = _use().resident
+        if kept > most:
+            _log.warning("the process keeps %d MiB after a chunk and is replaced", kept >> 20)
+        return kept > most
+
+
+def _use() -> _Use:
+    """Read what this process takes."""
+    fields = dict(line.split(":", 1) for line in _STATUS.read_text().splitlines())
+    resident, data = (int(fields[name].split()[0]) << 10 for name in ("VmRSS", "VmData"))
+    return _Use(resident=resident, data=data)
