@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 from PIL import Image
@@ -36,6 +37,7 @@ _SITE = Path(__file__).parent / "site"  # makes `held://` known to the nodes
 _PROGRAMS = {
     "identify": "from workers.node import run_worker_node as run; sys.exit(run(Settings.from_env(), 'cpu', {slots}))",
     "train": "from workers.node import run_trainer_node as run; sys.exit(run(Settings.from_env()))",
+    "sweep": "from scripts.main import cli; cli(['sweeper'])",
 }
 
 
@@ -140,6 +142,7 @@ class SmallFleet:
             "lease_s",
             "sweep_interval_s",
             "model_poll_s",
+            "photo_timeout_s",
         )
         search = os.pathsep.join([str(_SITE), str(ROOT)])
         return {"PYTHONPATH": search} | {
@@ -229,18 +232,10 @@ class NodeProcess:
 
 
 @contextmanager
-def small_fleet(database_url: str, redis: RedisServer, folder: Path) -> Iterator[SmallFleet]:
-    """Make a fleet without nodes, with short times."""
-    settings = Settings(
-        home=folder,
-        database_url=database_url,
-        redis_url=redis.url,
-        chunk_size=8,
-        batch_size=4,
-        lease_s=3.0,
-        sweep_interval_s=0.2,
-        model_poll_s=0.2,
-    )
+def small_fleet(database_url: str, redis: RedisServer, folder: Path, **changes: Any) -> Iterator[SmallFleet]:
+    """Make a fleet without nodes, with short times; `changes` are settings."""
+    short = {"chunk_size": 8, "batch_size": 4, "lease_s": 3.0, "sweep_interval_s": 0.2, "model_poll_s": 0.2}
+    settings = Settings(home=folder, database_url=database_url, redis_url=redis.url, **{**short, **changes})
     database, doorbell = Database(database_url), Doorbell(redis.url)
     fleet = SmallFleet(settings=settings, database=database, doorbell=doorbell, redis=redis, folder=folder)
     try:
