@@ -42,8 +42,7 @@ def redis_killed_empty(world: World) -> None:
     world.submit(400)
     world.wait_outcomes(40)
     world.redis.stop(signal.SIGKILL)
-    shutil.rmtree(world.redis.folder / "appendonlydir", ignore_errors=True)
-    (world.redis.folder / "appendonly.aof").unlink(missing_ok=True)
+    _forget(world)
     world.redis.start()
     with world.redis_client() as client:
         assert client.dbsize() < 10, "Redis remembers"
@@ -58,6 +57,20 @@ def redis_away_at_submit(world: World) -> None:
     submission = world.submit(64)
     assert not submission.rung
     assert "Nothing is lost" in (submission.ring_error or "")
+    world.redis.start()
+    world.healed()
+
+
+@case("redis-away-at-ack", short=("sqlite",), patience_s=60.0)
+def redis_away_at_ack(world: World) -> None:
+    """Redis is down when a worker acknowledges every bell that it holds, and comes back empty."""
+    node = world.start_node()
+    world.submit_held(64)
+    world.redis.stop(signal.SIGKILL)
+    world.open_gate()
+    # Two bells a slot are in hand: both are answered, or the first failure to acknowledge is heard.
+    world.wait_until(lambda: world.outcomes() == 16 or "Cannot connect" in node.log, "bells are answered")
+    _forget(world)
     world.redis.start()
     world.healed()
 
@@ -136,3 +149,9 @@ def rung_ten_times(world: World) -> None:
     world.wait_outcomes(160)
     world.healed()
     assert max(world.looks().values()) == 1, "a chunk was worked on twice"
+
+
+def _forget(world: World) -> None:
+    """Remove what a Redis that is down would come back with."""
+    for data in world.redis.folder.glob("appendonly*"):
+        shutil.rmtree(data) if data.is_dir() else data.unlink()
