@@ -86,7 +86,7 @@ def _photo() -> bytes:
     from PIL import Image
 
     buffer = io.BytesIO()
-    Image.new("RGB", (8, 8), "teal").save(buffer, "PNG")
+    Image.new("RGB", (32, 32), "teal").save(buffer, "PNG")
     return buffer.getvalue()
 
 
@@ -130,7 +130,7 @@ class FreeEngine:
         self.batch_size = batch_size
         self.gallery = np.ones((1, 1), np.float32)
         # The only person of a case's ledger has the id 1.
-        self.manifest = SimpleNamespace(input_size_px=8, rule=rule, classes=(SimpleNamespace(person_id=1),))
+        self.manifest = SimpleNamespace(input_size_px=16, rule=rule, classes=(SimpleNamespace(person_id=1),))
 
     def run(self, crops: Any) -> tuple[Any, Any]:
         import numpy as np

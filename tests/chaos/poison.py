@@ -5,14 +5,14 @@ from tests.chaos.cases import case
 from tests.chaos.world import World
 
 
-@case("photo-that-segfaults", short=("sqlite",), lease_s=1.0)
+@case("photo-that-segfaults", short=("sqlite",), lease_s=1.0, chunk_size=4)
 def photo_that_segfaults(world: World) -> None:
     """A photo that segfaults its worker every time ends alone with an error; its neighbours are identified."""
-    poison = world.random.randrange(16)
+    poison = world.random.randrange(8)
     world.start_node(slots=2)
-    world.submit(16, {poison: "segfault"})
+    world.submit(8, {poison: "segfault"})
     world.healed()
-    world.wait_outcomes(16)
+    world.wait_outcomes(8)
     _check_alone(world, poison, "worker_crashed")
 
 
@@ -28,6 +28,7 @@ def photo_that_never_returns(world: World) -> None:
 
 
 def _check_alone(world: World, poison: int, code: str) -> None:
+    world.poisoned = 1
     failed = world.fleet.count(Item, Item.ordinal == poison, Item.error_code == code)
     others = world.fleet.count(Item, Item.ordinal != poison, Item.error_code.is_(None), Item.outcome.is_not(None))
     assert (failed, others) == (1, world.submitted - 1)

@@ -9,7 +9,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from db import schema
-from db.engine import Database
 from tests.chaos.cases import Case
 from tests.chaos.child import JOURNAL
 from tests.chaos.tally import Tally, call_witness, take_tally
@@ -49,6 +48,7 @@ def run_case(case: Case, kind: str, seed: int, postgres: PostgresServer | None, 
             case=case.name,
             seed=seed,
             submitted=world.submitted,
+            poisoned=world.poisoned,
             recover_s=recover_s,
             notes=tuple(world.notes),
         )

@@ -107,13 +107,15 @@ def take_tally(
     case: str,
     seed: int,
     submitted: int,
+    poisoned: int,
     recover_s: float,
     notes: tuple[str, ...] = (),
 ) -> Tally:
     """Count what became of a case.
 
     Raises:
-        AssertionError: outcomes stand there for photos that nobody looked at, or a job with all its outcomes is open.
+        AssertionError: outcomes stand there for photos that nobody looked at, healthy photos ended in an error, or a
+            job with all its outcomes is open.
     """
     looks = count_looks(folder)
     with database.read() as session:
@@ -138,5 +140,7 @@ def take_tally(
         notes=notes,
     )
     assert tally.missing or len(looks) >= outcomes, f"{outcomes} outcomes of {len(looks)} photos that were looked at"
+    errors = sum(job.items_error for job in jobs)
+    assert tally.missing or errors == poisoned, f"{errors} photos ended in an error, and {poisoned} were poisonous"
     assert tally.missing or all(job.state == JobState.DONE for job in jobs), "all is stored, and a job is not done"
     return tally

@@ -41,6 +41,8 @@ class World:
     """The server of the case's database; None on SQLite."""
     submissions: list[Submission] = field(default_factory=list)
     submitted: int = 0
+    poisoned: int = 0
+    """How many of them are to end in an error."""
     healed_s: float = 0.0
     notes: list[str] = field(default_factory=list)
     """What a case has to say beside its line."""
