@@ -61,6 +61,8 @@ def sweep_once(database: Database, doorbell: Doorbell, settings: Settings, now: 
     """
     discarded = _discard_broken_submissions(database, now)
     with database.write() as session:
+        chunks.end_leases_from_the_future(session, now, settings.lease_s)
+        runs.end_leases_from_the_future(session, now, settings.lease_s)
         chunks_reclaimed = chunks.reclaim_expired(session, now)
         runs_reclaimed = runs.reclaim_expired(session, now)
         closed = jobs.close_finished_jobs(session, now)
