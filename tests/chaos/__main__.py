@@ -1,6 +1,7 @@
 """`python -m tests.chaos`: plays the cases, prints one line each, and fails when a photo was lost or stored twice."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from tests.services import PostgresServer, find_postgres_binaries, short_tempora
 def main() -> int:
     """Play what was asked for; return 1 when a case was lost."""
     arguments = _parse()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whatever ends this ends what it started
     if arguments.list:
         for case in all_cases():
             print(f"{case.name:28} {', '.join(case.databases):20} {case.what}")

@@ -58,16 +58,16 @@ def run_case(case: Case, kind: str, seed: int, postgres: PostgresServer | None, 
 def _world(case: Case, kind: str, seed: int, postgres: PostgresServer | None, logs: Path | None) -> Iterator[World]:
     """Bring up a case's services and its fleet without nodes; leave nothing behind."""
     with ExitStack() as stack:
-        folder = stack.enter_context(short_temporary_folder())
-        if case.disk_mib:
-            disk = stack.enter_context(_small_disk(folder, case.disk_mib))
-            postgres = stack.enter_context(_own_postgres(postgres, disk)) if postgres else None
-        else:
-            disk = folder
+        folder = disk = stack.enter_context(short_temporary_folder())
         if kind == "postgresql":
             assert postgres is not None
+            if case.disk_mib:
+                postgres = stack.enter_context(_postgres_on_small_disk(postgres.binaries, case.disk_mib))
+                disk = postgres.folder / "data"
             url = stack.enter_context(postgres.fresh_database(template=True))
         else:
+            if case.disk_mib:
+                disk = stack.enter_context(_small_disk(folder / "disk", case.disk_mib))
             postgres, url = None, f"sqlite:///{disk / 'facefleet.db'}"
         redis = stack.enter_context(_redis(folder / "redis"))
         fleet = stack.enter_context(small_fleet(url, redis, folder, **case.settings))
@@ -102,9 +102,8 @@ def _redis(folder: Path) -> Iterator[RedisServer]:
 
 
 @contextmanager
-def _small_disk(folder: Path, mib: int) -> Iterator[Path]:
+def _small_disk(disk: Path, mib: int) -> Iterator[Path]:
     """Mount a disk that is soon full."""
-    disk = folder / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", str(disk)], check=True)
     try:
@@ -114,11 +113,10 @@ def _small_disk(folder: Path, mib: int) -> Iterator[Path]:
 
 
 @contextmanager
-def _own_postgres(other: PostgresServer, data: Path) -> Iterator[PostgresServer]:
-    """Run a server whose data lies on the small disk, and whose other files do not."""
-    with short_temporary_folder() as folder:
-        (folder / "data").symlink_to(data)
-        server = PostgresServer(binaries=other.binaries, folder=folder)
+def _postgres_on_small_disk(binaries: Path, mib: int) -> Iterator[PostgresServer]:
+    """Run a server whose data lie on a small disk."""
+    with short_temporary_folder() as folder, _small_disk(folder / "data", mib):
+        server = PostgresServer(binaries=binaries, folder=folder)
         server.start()
         server.make_template()
         try:

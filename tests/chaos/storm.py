@@ -11,7 +11,7 @@ from tests.chaos.world import World, kill_process
 _PHOTOS = 20_000
 _NODES = 2
 _SLOTS = 2
-_PHOTO_S = 0.02
+_PHOTO_S = 0.01
 _KILL_EVERY_S = 2.0
 _FLUSH_EVERY_S = 10.0
 _LONGEST_S = 600.0
@@ -67,11 +67,10 @@ class _Fleet:
                 environment = self._world.environment(_PHOTO_S)
                 self.nodes[number] = self._world.fleet.start_silently(slots=_SLOTS, **environment)
 
-    def child(self, slot: int) -> psutil.Process | None:
-        """The process in a slot of the fleet; None while there is none."""
-        node = self.nodes[slot // _SLOTS]
-        children = sorted(node.children(), key=lambda process: process.create_time())
-        return children[slot % _SLOTS] if slot % _SLOTS < len(children) else None
+    def children(self) -> list[psutil.Process]:
+        """The processes that do the work, those of one node after the other's."""
+        alive = [node for node in self.nodes if node.process.poll() is None]
+        return [child for node in alive for child in sorted(node.children(), key=lambda child: child.pid)]
 
 
 class _Storm:
@@ -86,19 +85,19 @@ class _Storm:
     def blow(self) -> None:
         now_s = time.monotonic() - self._begun_s
         if now_s >= _KILL_EVERY_S * (self.kills + 1):
-            self._kill(self._world.random.randrange(_NODES * _SLOTS + _NODES))
+            self._kill(self._world.random.random())
             self.kills += 1
         if now_s >= _FLUSH_EVERY_S * (self.flushes + 1):
             self._world.fleet.flush_redis()
             self.flushes += 1
         self._fleet.keep_up()
 
-    def _kill(self, victim: int) -> None:
-        """Kill a child by its slot; a node where the slot is empty just now, or when it is a node's turn."""
-        child = self._fleet.child(victim) if victim < _NODES * _SLOTS else None
-        if child is not None:
-            kill_process(child)
-            return
-        number = victim // _SLOTS if victim < _NODES * _SLOTS else victim - _NODES * _SLOTS
-        self._fleet.nodes[number].kill()
-        self.nodes_killed += 1
+    def _kill(self, lot: float) -> None:
+        """Kill one of the children and nodes that live, whichever the lot (0 to 1) falls on."""
+        children, nodes = self._fleet.children(), self._fleet.nodes
+        victim = int(lot * (len(children) + len(nodes)))
+        if victim < len(children):
+            kill_process(children[victim])
+        else:
+            nodes[victim - len(children)].kill()
+            self.nodes_killed += 1
