@@ -180,6 +180,17 @@ def _take_back(session: Session, chunk: Chunk, ended_by: AttemptEnd | None, now:
         _bury(session, chunk, ended_by, now)
 
 
+def end_leases_from_the_future(session: Session, now: datetime, lease_s: float) -> None:
+    """Let leases run out that were given by a clock far ahead of this one: one of the two has been set since.
+
+    Otherwise a chunk whose worker died would be held for as long as the clock was set back. Clocks that agree to within
+    a lease are not affected.
+    """
+    later = and_(in_state(ChunkState.CLAIMED), Chunk.lease_until > now + 2 * timedelta(seconds=lease_s))
+    ended = {"lease_until": now - timedelta(seconds=1)}
+    session.execute(update(Chunk).where(later).values(ended).execution_options(synchronize_session=False))
+
+
 def _split(session: Session, chunk: Chunk) -> None:
     """Halve a chunk: it keeps the first half, a new one takes the second; both start afresh."""
     kept = chunk.item_count // 2

@@ -186,6 +186,13 @@ def reclaim_expired(session: Session, now: datetime) -> int:
     return len(expired)
 
 
+def end_leases_from_the_future(session: Session, now: datetime, lease_s: float) -> None:
+    """Let leases run out that were given by a clock far ahead of this one: one of the two has been set since."""
+    later = and_(Run.state == RunState.RUNNING, Run.lease_until > now + 2 * timedelta(seconds=lease_s))
+    ended = {"lease_until": now - timedelta(seconds=1)}
+    session.execute(update(Run).where(later).values(ended).execution_options(synchronize_session=False))
+
+
 def find_to_ring(session: Session, rung_before: datetime) -> list[int]:
     """Return queued runs that were not rung since `rung_before`, oldest first."""
     due = or_(Run.rung_at.is_(None), Run.rung_at < rung_before)

@@ -182,25 +182,22 @@ class PostgresServer:
     numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     def start(self) -> None:
-        """Make a data folder and run the server in it; as root, under a user who is not."""
+        """Run the server, in a data folder that is made the first time; as root, under a user who is not."""
         user = _other_user() if os.geteuid() == 0 else None
-        binaries = self._reachable_binaries(user)
         data, log = self.folder / "data", self.folder / "postgres.log"
-        if user is not None:
-            shutil.chown(self.folder, user=user.pw_uid, group=user.pw_gid)
-        initdb = [str(binaries / "initdb"), "-D", str(data), "-U", "postgres", "--auth=trust", "--no-sync"]
-        initdb += ["--encoding=UTF8", "--no-locale", "--no-instructions"]
-        subprocess.run(initdb, check=True, capture_output=True, cwd="/", **_as_user(user))
+        if not (data / "PG_VERSION").exists():
+            self.binaries = self._reachable_binaries(user)
+            self._make_data(data, user)
         options = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
         options |= {"listen_addresses": "", "unix_socket_directories": str(self.folder), "autovacuum": "off"}
         arguments = [text for name, value in options.items() for text in ("-c", f"{name}={value}")]
-        self.process = start_process([str(binaries / "postgres"), "-D", str(data), *arguments], log=log, user=user)
+        self.process = start_process([str(self.binaries / "postgres"), "-D", str(data), *arguments], log=log, user=user)
         wait_for(self._answers, self.process, log)
 
-    def stop(self) -> None:
-        """Stop it without waiting for its clients."""
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Stop it without waiting for its clients; SIGQUIT plays a crash."""
         if self.process is not None:
-            stop_process(self.process, signal.SIGINT)
+            stop_process(self.process, how)
 
     def url(self, name: str) -> str:
         """Return the SQLAlchemy URL of one of its databases."""
@@ -227,6 +224,15 @@ class PostgresServer:
         """Run a statement as the owner of the server."""
         with psycopg.connect(host=str(self.folder), user="postgres", dbname="postgres", autocommit=True) as connection:
             connection.execute(statement.encode())
+
+    def _make_data(self, data: Path, user: pwd.struct_passwd | None) -> None:
+        data.mkdir(exist_ok=True, mode=0o700)
+        for folder in (self.folder, data):
+            if user is not None:
+                shutil.chown(folder, user=user.pw_uid, group=user.pw_gid)
+        initdb = [str(self.binaries / "initdb"), "-D", str(data), "-U", "postgres", "--auth=trust", "--no-sync"]
+        initdb += ["--encoding=UTF8", "--no-locale", "--no-instructions"]
+        subprocess.run(initdb, check=True, capture_output=True, cwd="/", **_as_user(user))
 
     def _answers(self) -> bool:
         with suppress(psycopg.OperationalError):

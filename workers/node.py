@@ -17,6 +17,7 @@ from celery.worker import state
 from core.settings import Settings
 from db import schema
 from db.engine import Database
+from workers import transport
 from workers.app import make_app
 from workers.devices import pin_device
 from workers.embedded import find_redis_url
@@ -73,6 +74,7 @@ def _run_node(spec: NodeSpec, grace_s: float) -> int:
     set_up_worker_logging(spec.role, spec.settings.log_level)
     _check_database(spec.settings)
     _check_memory(spec)
+    transport.use_in_this_process()
     app = make_app(find_redis_url(spec.settings), prefetch=_PREFETCH[spec.role])
     app.conf.update({SPEC_KEY: spec.to_json(), "worker_disable_prefetch": spec.role is Role.TRAIN})
     node = _Node(

@@ -56,6 +56,8 @@ def sweep_once(database: Database, doorbell: Doorbell, settings: Settings, now: 
     """
     discarded = _discard_broken_submissions(database, now)
     with database.write() as session:
+        chunks.end_leases_from_the_future(session, now, settings.lease_s)
+        runs.end_leases_from_the_future(session, now, settings.lease_s)
         chunks_reclaimed = chunks.reclaim_expired(session, now)
         chunks_cancelled = control.settle_cancelled_jobs(session, now)
         runs_reclaimed = runs.reclaim_expired(session, now)

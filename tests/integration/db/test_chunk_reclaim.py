@@ -46,6 +46,24 @@ def test_a_chunk_whose_lease_runs_is_left_alone(database: Database) -> None:
     assert all_chunks(database)[0].lease_token == lease.token
 
 
+def test_a_lease_given_before_the_clock_was_set_back_ends(database: Database) -> None:
+    _, (chunk_id,) = ledger.add_job(database, items=4)
+    ledger.must_claim(database, chunk_id)
+    before = NOW - timedelta(hours=1)
+    with database.write() as session:
+        chunks.end_leases_from_the_future(session, before, LEASE_S)
+        assert chunks.reclaim_expired(session, before) == 1
+
+
+def test_a_lease_of_a_clock_that_is_a_little_ahead_is_left_alone(database: Database) -> None:
+    _, (chunk_id,) = ledger.add_job(database, items=4)
+    ledger.must_claim(database, chunk_id)
+    before = NOW - timedelta(seconds=LEASE_S / 2)
+    with database.write() as session:
+        chunks.end_leases_from_the_future(session, before, LEASE_S)
+        assert chunks.reclaim_expired(session, before) == 0
+
+
 def test_a_chunk_whose_lease_ran_out_is_nobodys_before_it_is_taken_back(database: Database) -> None:
     """A worker whose clock is an hour ahead would otherwise take what its neighbours are at."""
     _, (chunk_id,) = ledger.add_job(database, items=4)

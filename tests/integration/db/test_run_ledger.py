@@ -54,6 +54,14 @@ def progress(epoch: int, loss: float = 1.0) -> EpochProgress:
     )
 
 
+def test_a_lease_given_before_the_clock_was_set_back_ends(database: Database) -> None:
+    run_id = add_run(database)
+    must_claim(database, run_id, at=10)
+    with database.write() as session:
+        runs.end_leases_from_the_future(session, NOW, LEASE_S)
+    assert sweep(database, at=0) == 1
+
+
 def test_only_one_of_eight_trainers_gets_a_run(database: Database) -> None:
     run_id = add_run(database)
     got = ledger.race([lambda i=i: claim(database, run_id, f"t{i}") for i in range(8)])

@@ -37,6 +37,7 @@ _SITE = Path(__file__).parent / "site"  # makes `held://` known to the nodes
 _PROGRAMS = {
     "identify": "from workers.node import run_worker_node as run; sys.exit(run(Settings.from_env(), 'cpu', {slots}))",
     "train": "from workers.node import run_trainer_node as run; sys.exit(run(Settings.from_env()))",
+    "sweep": "from scripts.main import cli; cli(['sweeper'])",
 }
 
 
@@ -215,8 +216,7 @@ class NodeProcess:
 
     def children(self) -> list[psutil.Process]:
         """Return its pool processes; multiprocessing's resource tracker is not one."""
-        found = psutil.Process(self.process.pid).children()
-        return [child for child in found if "spawn_main" in " ".join(child.cmdline())]
+        return [child for child in psutil.Process(self.process.pid).children() if _is_pool_process(child)]
 
     def stop(self, how: signal.Signals = signal.SIGTERM, seconds: float = 20.0) -> int:
         """Ask it to stop; return its exit code."""
@@ -228,6 +228,13 @@ class NodeProcess:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+
+
+def _is_pool_process(process: psutil.Process) -> bool:
+    try:
+        return "spawn_main" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # it ended a moment ago
+        return False
 
 
 @contextmanager

@@ -83,11 +83,11 @@ def test_a_redis_that_lives_and_takes_nothing_says_why_and_is_found_when_it_take
 ) -> None:
     doorbell = Doorbell(redis_url)
     with told(redis_url, *command, undo=undo):
-        for call in (doorbell.check, lambda: doorbell.ring_chunks([1])):
+        for call in (doorbell.check, lambda: doorbell.ring_chunks(1)):
             with pytest.raises(RedisRefusedError, match=words):
                 call()
         assert doorbell.waiting() == 0
-    doorbell.ring_chunks([1])
+    doorbell.ring_chunks(1)
     assert doorbell.waiting() == 1
 
 

@@ -1,4 +1,9 @@
-"""Loaded by Python in every process of a test's worker node: makes `held://` known to fsspec and poison to Pillow."""
+"""Loaded by Python in every process of a test's worker node: makes `held://` known to fsspec and poison to Pillow.
+
+In a case of tests/chaos it also puts in what that case needs of a process.
+"""
+
+import os
 
 import fsspec
 
@@ -6,3 +11,7 @@ from tests.integration.workers import poison
 
 fsspec.register_implementation("held", "tests.integration.workers.held.HeldFileSystem")
 poison.register()
+if "CHAOS_FOLDER" in os.environ:
+    from tests.chaos.child import install
+
+    install()
