@@ -88,6 +88,7 @@ def make_context(database: Database, recognise: Callable[[Sequence[PhotoTask]], 
         clock=utc_now,
         lease_s=LEASE_S,
         poll_s=0.01,
+        interactive_photos=256,
     )
 
 
@@ -111,7 +112,7 @@ def test_results_wait_for_a_full_disk_and_no_attempt_counts_for_it(database: Ful
         database.refusals = 2
         return [ledger.result(task.ordinal) for task in tasks]
 
-    assert identify_chunk(chunk_id, make_context(database, recognise)) is ChunkEnd.DONE
+    assert identify_chunk(make_context(database, recognise)) is ChunkEnd.DONE
     assert looked == [0, 1, 2, 3]
     assert (read(database, chunk_id).attempts, database.refusals) == (1, 0)
     assert outcomes(database, job_id) == [("no_face", None)] * 4
@@ -131,7 +132,7 @@ def test_a_worker_that_is_stopped_while_its_results_wait_gives_the_chunk_back_un
         return [ledger.result(number) for number in range(4)]
 
     context = IdentifyContext(**{**context.__dict__, "recognise": recognise})
-    assert identify_chunk(chunk_id, context) is ChunkEnd.PUT_BACK
+    assert identify_chunk(context) is ChunkEnd.PUT_BACK
     assert (read(database, chunk_id).state, read(database, chunk_id).attempts) == (ChunkState.QUEUED, 0)
     assert outcomes(database, job_id) == [(None, None)] * 4
 
@@ -147,7 +148,7 @@ def test_the_lease_is_kept_while_a_source_is_waited_for(database: FullDatabase) 
             assert chunks.reclaim_expired(session, utc_now()) == 0
         return [unreachable(task.ordinal) if len(leases) < 3 else ledger.result(task.ordinal) for task in tasks]
 
-    assert identify_chunk(chunk_id, make_context(database, recognise)) is ChunkEnd.DONE
+    assert identify_chunk(make_context(database, recognise)) is ChunkEnd.DONE
     assert len(leases) == 3
     assert all(lease is not None for lease in leases)
     assert leases[0] < leases[-1] <= utc_now() + timedelta(seconds=LEASE_S)  # type: ignore[operator]

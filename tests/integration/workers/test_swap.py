@@ -3,10 +3,17 @@
 from sqlalchemy import distinct, func, select
 
 from core.models.store import ModelStore
+from db import nodes
 from db.ids import model_version
 from db.registry import list_models
 from db.tables import Item
 from tests.integration.workers.fleet import SmallFleet, wait_until
+
+
+def serving(fleet: SmallFleet) -> set[int | None]:
+    """The models that the slots report."""
+    with fleet.database.read() as session:
+        return {row.model_id for row in nodes.list_nodes(session)}
 
 
 def test_a_swap_shows_on_later_chunks_and_no_chunk_has_two_models(fleet: SmallFleet) -> None:
@@ -16,6 +23,7 @@ def test_a_swap_shows_on_later_chunks_and_no_chunk_has_two_models(fleet: SmallFl
     submission = fleet.submit(fleet.photos(400))
     wait_until(lambda: fleet.job(submission).items_faces > 0, "the first chunk is done")
     fleet.activate(new)
+    wait_until(lambda: serving(fleet) == {new}, "both slots serve it")
     later = fleet.submit(fleet.photos(16, name="later"))
     fleet.wait_done(submission)
     fleet.wait_done(later)
