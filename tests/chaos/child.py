@@ -42,9 +42,7 @@ def install() -> None:
     _install_network()
     _install_deaths()
     if VISIBILITY_S in os.environ:
-        from workers import protocol
-
-        protocol.VISIBILITY_TIMEOUT_S = int(os.environ[VISIBILITY_S])
+        _install_visibility(int(os.environ[VISIBILITY_S]))
 
 
 class ChaosStore(AbstractFileSystem):  # type: ignore[misc]
@@ -102,6 +100,16 @@ def _install_clock() -> None:
         return datetime.now(UTC) + timedelta(seconds=own_s + shared_s)
 
     clock.utc_now = utc_now
+
+
+def _install_visibility(seconds: int) -> None:
+    """Deliver bells again early, and look for them every second instead of every hundred."""
+    from workers import protocol
+
+    options = protocol.transport_options
+    often = {"unacked_restore_interval": 1, "unacked_restore_throttle": 1}
+    protocol.VISIBILITY_TIMEOUT_S = seconds
+    protocol.transport_options = lambda *, patience_s: options(patience_s=patience_s) | often
 
 
 def _install_network() -> None:

@@ -61,9 +61,14 @@ def kill_after_ack(world: World) -> None:
 def stop_publish_kill(world: World) -> None:
     """SIGSTOP of the consumer, then a job is published, then kill -9: Celery loses the bell that Redis handed out."""
     node = world.start_node()
+    world.submit(64, ring=False)
+    bells = [chunk.id for chunk in world.fleet.chunks()]
     send(node, signal.SIGSTOP)
-    world.submit(64)
+    world.fleet.doorbell.ring_chunks(bells)
     node.kill()
+    with world.redis_client() as client:
+        lost = len(bells) - client.llen("identify") - client.hlen("unacked")
+    world.notes.append(f"{lost} of {len(bells)} bells were lost by the queue")
     world.healed()
     world.start_node()
 
