@@ -159,7 +159,7 @@ def stranger_rule(
         after, before = (np.quantile(_weighed(probes, raised), 1.0 - fpir) for probes in (made_up, rehearsed))
         moved = float(after - before)
     threshold = bound + moved
-    return threshold, max(0.0, threshold - raised), f"{how} left out of rehearsal trainings, moved by {moved:+.3f}"
+    return threshold, max(0.0, threshold - raised), f"{how}, moved by {moved:+.3f}"
 
 
 def upper_bound(scores: NDArray[np.float64], known: NDArray[np.float64], people: int, fpir: float) -> tuple[float, str]:
@@ -176,7 +176,7 @@ def upper_bound(scores: NDArray[np.float64], known: NDArray[np.float64], people:
         people: how many different people the strangers are, >= 1.
         fpir: between 0 and 1.
     """
-    source = f"{1.0 - fpir:.0%} {{}} of {len(scores)} photos of {people} people"
+    source = f"{1.0 - fpir:.0%} {{}} of {len(scores)} photos of {people} people left out of rehearsals"
     if people * fpir >= 1.0:
         # A little more: the stranger who sets the bound does not reach it, also where scores are compared in float32.
         return float(np.quantile(scores, 1.0 - fpir, method="higher")) + 1e-6, source.format("quantile")
@@ -184,7 +184,7 @@ def upper_bound(scores: NDArray[np.float64], known: NDArray[np.float64], people:
     reach = student_quantile(1.0 - fpir, max(len(scores) - 1, 1)) * math.sqrt(1.0 + 1.0 / people)
     bound = float(scores.mean()) + reach * deviation
     if people >= _FEW_PEOPLE and len(known) and bound > (far := _far_enough(scores, known)):
-        return far, source.format("prediction bound") + ", lowered as it would refuse too many of the known,"
+        return far, source.format("prediction bound") + ", lowered to name most of the known"
     rough = "rough, from very few strangers: " if people < _FEW_PEOPLE else ""
     return bound, rough + source.format("prediction bound")
 

@@ -55,7 +55,7 @@ def test_the_stranger_who_sets_the_bound_does_not_reach_it() -> None:
     scores = _drawn(0, 100, 0.3)
     bound, how = upper_bound(scores, NONE, 100, 0.01)
     assert not (scores.astype(np.float32) >= np.float32(bound)).any()
-    assert how == "99% quantile of 100 photos of 100 people"
+    assert how == "99% quantile of 100 photos of 100 people left out of rehearsals"
 
 
 def test_a_few_look_alikes_do_not_drive_the_bound_beyond_what_nearly_all_strangers_stay_below() -> None:
