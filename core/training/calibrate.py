@@ -17,6 +17,7 @@ from core.training.metrics import expected_calibration_error
 
 DEFAULT_FPIR = 0.01
 _FEW_PEOPLE = 6
+_KNOWN_REFUSED, _STRANGERS_BELOW = 0.1, 0.97  # docs/decisions/0008-reject-rule-from-few-people.md
 _DEVIATION_OF_ONE = 0.1  # a single photo shows no spread; this is about what strangers' scores have on real faces
 _LEAD_SHARE = 0.6  # unseen photos have shorter leads than those learned from
 _MOST_MARGIN = 0.25
@@ -106,7 +107,7 @@ def calibrate(trials: Sequence[Trial], enrolled: Probes, made_up: Probes, *, fpi
     strangers = joined([trial.strangers for trial in trials])
     if len(strangers):
         rehearsed = joined([trial.made_up for trial in trials])
-        threshold, margin, how = stranger_rule(strangers, rehearsed, made_up, fpir)
+        threshold, margin, how = stranger_rule(strangers, known, rehearsed, made_up, fpir)
     else:
         threshold, margin, how = enrolled_rule(enrolled)
     coefficients, error = _fit_confidence(known, strangers, threshold)
@@ -131,7 +132,9 @@ def named(probes: Probes, rule: RejectRule) -> NDArray[np.bool_]:
     return (probes.similarity >= rule.threshold) & (probes.margin >= rule.margin)
 
 
-def stranger_rule(strangers: Probes, rehearsed: Probes, made_up: Probes, fpir: float) -> tuple[float, float, str]:
+def stranger_rule(
+    strangers: Probes, known: Probes, rehearsed: Probes, made_up: Probes, fpir: float
+) -> tuple[float, float, str]:
     """Return threshold and margin that strangers pass together with probability `fpir`, and how they were found.
 
     A stranger is refused for a low similarity or for a short lead, so both are weighed as one score: the lead, raised
@@ -144,39 +147,51 @@ def stranger_rule(strangers: Probes, rehearsed: Probes, made_up: Probes, fpir: f
 
     Args:
         strangers: people left out of the rehearsals; at least one photo.
+        known: photos held out of people in the rehearsals; may be empty.
         rehearsed: made-up people, scored by the rehearsals.
         made_up: made-up people, scored by the final network.
         fpir: between 0 and 1.
     """
     raised = float(strangers.similarity.mean() - strangers.margin.mean())
-    bound, how = upper_bound(_weighed(strangers, raised), strangers.people, fpir)
+    bound, how = upper_bound(_weighed(strangers, raised), _weighed(known, raised), strangers.people, fpir)
     moved = 0.0
     if len(rehearsed) and len(made_up):
         after, before = (np.quantile(_weighed(probes, raised), 1.0 - fpir) for probes in (made_up, rehearsed))
         moved = float(after - before)
     threshold = bound + moved
-    return threshold, max(0.0, threshold - raised), f"{how} left out of rehearsal trainings, moved by {moved:+.3f}"
+    return threshold, max(0.0, threshold - raised), f"{how}, moved by {moved:+.3f}"
 
 
-def upper_bound(scores: NDArray[np.float64], people: int, fpir: float) -> tuple[float, str]:
+def upper_bound(scores: NDArray[np.float64], known: NDArray[np.float64], people: int, fpir: float) -> tuple[float, str]:
     """Return the score that a new stranger reaches with probability `fpir`, and how it was found, in words.
 
     With 1 / fpir people or more it is the quantile of the scores. With fewer it is the prediction bound of a normal
-    distribution, as if each person had one photo of their own mean and all photos told of the spread.
+    distribution, as if each person had one photo of their own mean and all photos told of the spread. A few look-alikes
+    can drive that bound beyond every score that was seen; where it would refuse more than a tenth of the known, it goes
+    no further than that, or than what nearly all photos of the strangers stay below, whichever is more.
 
     Args:
         scores (float64 [N]): of strangers' photos, N >= 1.
-        people: how many different people they show, >= 1.
+        known (float64 [M]): of photos of people in the gallery, M >= 0.
+        people: how many different people the strangers are, >= 1.
         fpir: between 0 and 1.
     """
-    source = f"{1.0 - fpir:.0%} {{}} of {len(scores)} photos of {people} people"
+    source = f"{1.0 - fpir:.0%} {{}} of {len(scores)} photos of {people} people left out of rehearsals"
     if people * fpir >= 1.0:
         # A little more: the stranger who sets the bound does not reach it, also where scores are compared in float32.
         return float(np.quantile(scores, 1.0 - fpir, method="higher")) + 1e-6, source.format("quantile")
     deviation = float(scores.std(ddof=1)) if len(scores) > 1 else _DEVIATION_OF_ONE
     reach = student_quantile(1.0 - fpir, max(len(scores) - 1, 1)) * math.sqrt(1.0 + 1.0 / people)
+    bound = float(scores.mean()) + reach * deviation
+    if people >= _FEW_PEOPLE and len(known) and bound > (far := _far_enough(scores, known)):
+        return far, source.format("prediction bound") + ", lowered to name most of the known"
     rough = "rough, from very few strangers: " if people < _FEW_PEOPLE else ""
-    return float(scores.mean()) + reach * deviation, rough + source.format("prediction bound")
+    return bound, rough + source.format("prediction bound")
+
+
+def _far_enough(scores: NDArray[np.float64], known: NDArray[np.float64]) -> float:
+    """Return the score that most of the known reach, or nearly no stranger's photo, whichever is more."""
+    return float(max(np.quantile(known, _KNOWN_REFUSED), np.quantile(scores, _STRANGERS_BELOW)))
 
 
 def enrolled_rule(enrolled: Probes) -> tuple[float, float, str]:

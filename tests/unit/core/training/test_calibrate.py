@@ -16,6 +16,8 @@ from core.training.calibrate import (
     upper_bound,
 )
 
+NONE = np.empty(0)
+
 
 def _probes(similarity: np.ndarray, margin: float | np.ndarray, right: bool, people: int) -> Probes:
     return Probes(
@@ -38,22 +40,33 @@ def _trial(known: Probes, strangers: Probes) -> Trial:
 def test_new_strangers_reach_the_bound_about_as_rarely_as_stated(count: int, most: float) -> None:
     realised = []
     for seed in range(40):
-        bound, _ = upper_bound(_drawn(seed, count, 0.3), count, 0.01)
+        bound, _ = upper_bound(_drawn(seed, count, 0.3), NONE, count, 0.01)
         realised.append((_drawn(1000 + seed, 20_000, 0.3) >= bound).mean())
     assert 0.002 <= np.mean(realised) <= most
 
 
 def test_a_single_stranger_still_gives_a_bound_above_it_and_is_called_too_few() -> None:
-    bound, how = upper_bound(np.array([0.4]), 1, 0.01)
+    bound, how = upper_bound(np.array([0.4]), NONE, 1, 0.01)
     assert bound > 0.6
     assert "rough" in how
 
 
 def test_the_stranger_who_sets_the_bound_does_not_reach_it() -> None:
     scores = _drawn(0, 100, 0.3)
-    bound, how = upper_bound(scores, 100, 0.01)
+    bound, how = upper_bound(scores, NONE, 100, 0.01)
     assert not (scores.astype(np.float32) >= np.float32(bound)).any()
-    assert how == "99% quantile of 100 photos of 100 people"
+    assert how == "99% quantile of 100 photos of 100 people left out of rehearsals"
+
+
+def test_a_few_look_alikes_do_not_drive_the_bound_beyond_what_nearly_all_strangers_stay_below() -> None:
+    strangers = np.concatenate([_drawn(0, 150, 0.3), np.full(10, 0.7)])
+    known = _drawn(1, 40, 0.65)
+    free, _ = upper_bound(strangers, NONE, 16, 0.01)
+    bound, how = upper_bound(strangers, known - 0.2, 16, 0.01)
+    assert (strangers >= bound).mean() <= 10 / 160
+    assert bound == pytest.approx(min(free, np.quantile(strangers, 0.97)))
+    assert upper_bound(strangers, known + 0.3, 16, 0.01)[0] == free
+    assert ("lowered" in how) == (bound < free)
 
 
 def test_people_count_not_their_photos() -> None:
@@ -63,7 +76,7 @@ def test_people_count_not_their_photos() -> None:
     def scores(people: int) -> np.ndarray:
         return (rng.normal(0.3, 0.07, (people, 1)) + rng.normal(0.0, 0.07, (people, 10))).ravel()
 
-    realised = [(scores(2000) >= upper_bound(scores(8), 8, 0.01)[0]).mean() for _ in range(40)]
+    realised = [(scores(2000) >= upper_bound(scores(8), NONE, 8, 0.01)[0]).mean() for _ in range(40)]
     assert np.mean(realised) <= 0.02
 
 
@@ -76,7 +89,7 @@ def test_strangers_pass_threshold_and_margin_together_about_as_rarely_as_stated(
 
     realised = []
     for _ in range(40):
-        threshold, margin, _ = stranger_rule(strangers(20), NO_PROBES, NO_PROBES, 0.01)
+        threshold, margin, _ = stranger_rule(strangers(20), NO_PROBES, NO_PROBES, NO_PROBES, 0.01)
         fresh = strangers(20_000)
         realised.append(((fresh.similarity >= threshold) & (fresh.margin >= margin)).mean())
     assert 0.001 <= np.mean(realised) <= 0.02
@@ -85,8 +98,8 @@ def test_strangers_pass_threshold_and_margin_together_about_as_rarely_as_stated(
 def test_the_rule_moves_with_how_near_made_up_people_come_to_either_network() -> None:
     strangers = _probes(_drawn(0, 60, 0.4), 0.1, False, 20)
     nearer, farther = (_probes(_drawn(1, 500, mean), 0.5, False, 100) for mean in (0.4, 0.3))
-    still, _, _ = stranger_rule(strangers, nearer, nearer, 0.01)
-    moved, _, how = stranger_rule(strangers, nearer, farther, 0.01)
+    still, _, _ = stranger_rule(strangers, NO_PROBES, nearer, nearer, 0.01)
+    moved, _, how = stranger_rule(strangers, NO_PROBES, nearer, farther, 0.01)
     assert still - moved == pytest.approx(0.1, abs=1e-6)
     assert how.endswith("moved by -0.100")
 
