@@ -164,7 +164,7 @@ def test_engines_that_are_let_go_free_their_memory(
     monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
         grown = process.submit(_growth_by_loading, store.path(sha256), sha256, variant).result()
-    assert grown < 100e6  # twelve that stay would hold 216 MB
+    assert grown < 150e6  # twelve that stay would hold 216 MB; what malloc keeps varies by some 30
 
 
 def _growth_by_loading(path: Path, sha256: str, variant: Variant) -> int:
