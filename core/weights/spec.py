@@ -1,0 +1,69 @@
+"""What is known of a set of pretrained weights before it is read: its files, its licence, and how to feed it.
+
+Light: neither numpy nor torch. Reads no file.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class WeightsKind(StrEnum):
+    """What weights are for."""
+
+    DETECTOR = "detector"  # finds faces and their landmarks in a photo
+    EMBEDDER = "embedder"  # turns an aligned face into an embedding
+
+
+class ChannelOrder(StrEnum):
+    """The order in which a network wants the colours of a pixel."""
+
+    RGB = "rgb"  # red first
+    BGR = "bgr"  # blue first, as OpenCV reads photos
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsFile:
+    """One file of a set of weights."""
+
+    name: str
+    """File name inside the folder of the set; no path."""
+    url: str
+    """Where it is pulled from; empty for files that a user put there."""
+    sha256: str
+    """Of its bytes, lower-case hexadecimal."""
+    size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedderSpec:
+    """How to feed an embedder. Its input is `(pixel - mean) * scale` for each channel, a pixel being 0..255."""
+
+    graph: str
+    """Name of the file that holds the network's graph: `.xml` (OpenVINO IR) or `.onnx`."""
+    input_size_px: int
+    """Side of its square crops."""
+    channel_order: ChannelOrder
+    mean: tuple[float, float, float]
+    scale: tuple[float, float, float]
+    """One number a channel, in the network's own channel order."""
+    embedding_dim: int
+    """Length of its embedding."""
+    template: tuple[tuple[float, float], ...]
+    """Where the five landmarks of an aligned face lie (left eye, right eye, nose, left and right corner of the mouth, as
+    seen in the picture), x and y in fractions of the crop's side."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsSpec:
+    """A set of pretrained weights."""
+
+    name: str
+    """What it is pulled by; also the name of its folder."""
+    kind: WeightsKind
+    licence: str
+    """SPDX identifier; stands in the manifest of every model made from it."""
+    source: str
+    """Page that says who made it."""
+    files: tuple[WeightsFile, ...]
+    embedder: EmbedderSpec | None = None
+    """Set exactly for embedders."""
