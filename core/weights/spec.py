@@ -49,8 +49,8 @@ class EmbedderSpec:
     embedding_dim: int
     """Length of its embedding."""
     template: tuple[tuple[float, float], ...]
-    """Where the five landmarks of an aligned face lie (left eye, right eye, nose, left and right corner of the mouth, as
-    seen in the picture), x and y in fractions of the crop's side."""
+    """Where the five landmarks of an aligned face lie (left eye, right eye, nose, left and right corner of the mouth,
+    as seen in the picture), x and y in fractions of the crop's side."""
 
 
 @dataclass(frozen=True, kw_only=True)
