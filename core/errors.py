@@ -26,7 +26,10 @@
     │   ├── PhotoTooSmallError
     │   ├── PhotoTooSlowError
     │   ├── PhotoTooLargeForMemoryError
-    │   └── UnsafeMemberError
+    │   ├── UnsafeMemberError
+    │   ├── NoFaceError
+    │   ├── FaceTooPoorError
+    │   └── SeveralFacesError
     ├── SourceUnreachableError          the place a photo lies in did not answer; worth another try
     ├── ServiceError                    a service is unreachable; exit code 3
     │   ├── RedisUnreachableError
@@ -222,6 +225,24 @@ class UnsafeMemberError(PhotoError):
     """An archive member has an absolute name, `..` in its name, or is a link."""
 
     code = "unsafe_member"
+
+
+class NoFaceError(PhotoError):
+    """A labelled photo shows no face; in a submitted one that is an outcome and no error."""
+
+    code = "no_face"
+
+
+class FaceTooPoorError(PhotoError):
+    """No face of a labelled photo passes the quality gate."""
+
+    code = "face_too_poor"
+
+
+class SeveralFacesError(PhotoError):
+    """A labelled photo shows several good faces, and the label does not say whose is meant."""
+
+    code = "several_faces"
 
 
 class SourceUnreachableError(FacefleetError):

@@ -1,23 +1,30 @@
-"""From a photo's URI to the crops of its faces: read, hash, decode, crop. What goes wrong is that photo's error.
+"""Loads photos for identification and crops for training: read, hash, prepare. What goes wrong is that photo's error.
 
 No network runs here, and nothing is decided about whose faces they are.
 """
 
 import hashlib
 import logging
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from core.errors import FacefleetError, InputError, PhotoTooSlowError
-from core.faces.crop import crop_whole_photo
-from core.images.decode import decode_photo, too_large_for_memory
-from core.records import ErrorRecord, Example, FacesMode, PhotoTask
+from core.errors import (
+    FacefleetError,
+    FaceTooPoorError,
+    NoFaceError,
+    PhotoError,
+    PhotoTooSlowError,
+    SeveralFacesError,
+)
+from core.finding import FaceCrop, FaceSource, PreparedPhoto
+from core.images.decode import too_large_for_memory
+from core.records import ErrorRecord, Example, PhotoTask
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    from core.images.decode import DecodedPhoto, DecodeLimits
 
 _log = logging.getLogger(__name__)
 
@@ -30,45 +37,6 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FaceCrop:
-    """One face, ready for the network."""
-
-    pixels: "NDArray[np.uint8]"
-    """[S, S, 3] RGB."""
-    box_xyxy_px: tuple[float, float, float, float]
-    """(x1, y1, x2, y2) in pixels of the upright original photo."""
-    landmarks_px: tuple[tuple[float, float], ...] = ()
-    """Five points in pixels of the upright original photo; empty when nothing looked for them."""
-
-
-class FaceFinder(Protocol):
-    """Finds the faces of a photo."""
-
-    def __call__(self, photo: "DecodedPhoto", size_px: int) -> tuple[FaceCrop, ...]:
-        """Return crops of side `size_px`, left to right, then top to bottom; none when there is no face."""
-
-
-def whole_photo(photo: "DecodedPhoto", size_px: int) -> tuple[FaceCrop, ...]:
-    """Take the whole photo as the one face it shows."""
-    box = (0.0, 0.0, float(photo.width_px), float(photo.height_px))
-    return (FaceCrop(pixels=crop_whole_photo(photo.pixels, size_px), box_xyxy_px=box),)
-
-
-def face_finder(mode: FacesMode) -> FaceFinder:
-    """Return what finds the faces of photos submitted in this mode.
-
-    Raises:
-        InputError: no model of this version is trained on faces found in photographs.
-    """
-    if mode is not FacesMode.CROP:
-        raise InputError(
-            "This model was trained on photos that are one face each, so it cannot look for faces in photographs. "
-            "Nothing was done; submit face crops with --faces crop."
-        )
-    return whole_photo
-
-
-@dataclass(frozen=True, kw_only=True)
 class LoadedPhoto:
     """A photo on its way to the network: its crops, or why there are none."""
 
@@ -78,6 +46,8 @@ class LoadedPhoto:
     width_px: int | None = None
     height_px: int | None = None
     """Size of the upright original; None when it was not decoded."""
+    prepared: PreparedPhoto | None = None
+    """What its faces are found in; None before it is decoded and after they are found."""
     crops: tuple[FaceCrop, ...] = ()
     error: ErrorRecord | None = None
 
@@ -87,10 +57,9 @@ class PhotoLoader:
     """Loads photos for one model. Called from several threads at once."""
 
     reader: Reader
-    limits: "DecodeLimits"
-    find_faces: FaceFinder
-    size_px: int
-    """Side of the crops."""
+    source: FaceSource
+    timeout_s: float
+    """How long reading and preparing a photo may take, for the message when it took longer."""
 
     def load(self, task: PhotoTask) -> LoadedPhoto:
         """Load a photo; never raises, so that it cannot harm its neighbours."""
@@ -98,11 +67,10 @@ class PhotoLoader:
         try:
             data = self._read(task.uri)
             loaded = replace(loaded, sha256=hashlib.sha256(data).hexdigest())
-            photo = _decode_for(data, self.limits, self.size_px)
-            loaded = replace(loaded, width_px=photo.width_px, height_px=photo.height_px)
-            return replace(loaded, crops=self.find_faces(photo, self.size_px))
+            photo = self.source.prepare(data)
+            return replace(loaded, width_px=photo.width_px, height_px=photo.height_px, prepared=photo)
         except FacefleetError as error:
-            return replace(loaded, error=ErrorRecord(code=error.code, message=error.message))
+            return failed(loaded, error)
         except Exception:
             _log.exception("photo %s failed in a way that no one foresaw", task.uri)
             return replace(loaded, error=internal_error("the photo could not be decoded"))
@@ -116,34 +84,90 @@ class PhotoLoader:
     def too_slow(self, task: PhotoTask) -> LoadedPhoto:
         """Say that a photo took longer than it may."""
         error = PhotoTooSlowError(
-            f"Reading and decoding {task.uri} took longer than {self.limits.timeout_s:g} s and was given up. The other "
+            f"Reading and decoding {task.uri} took longer than {self.timeout_s:g} s and was given up. The other "
             "photos are not affected. Check the disk or store it lies on, or raise FACEFLEET_PHOTO_TIMEOUT_S, and "
             "retry it."
         )
-        return LoadedPhoto(task=task, error=ErrorRecord(code=error.code, message=error.message))
+        return failed(LoadedPhoto(task=task), error)
 
 
-@dataclass(frozen=True, kw_only=True)
 class CropReader:
-    """Reads the crops that a model is trained on, in the very way in which it will see photos that it identifies."""
+    """Reads the crops that a model is trained on, in the very way in which it will see photos that it identifies.
 
-    reader: Reader
-    limits: "DecodeLimits"
+    Args:
+        reader: gives the photos' bytes.
+        source: makes them crops.
+    """
 
-    def __call__(self, example: Example, size_px: int) -> "NDArray[np.uint8]":
-        """Return a labelled photo, which is one face, as uint8 [size_px, size_px, 3] RGB.
+    def __init__(self, reader: Reader, source: FaceSource) -> None:
+        self._reader = reader
+        self._source = source
+        self._finding = threading.Lock()
+
+    def __call__(self, example: Example) -> "NDArray[np.uint8]":
+        """Return the face of a labelled photo; called from several threads.
+
+        Returns:
+            uint8 [S, S, 3] RGB, S the source's.
 
         Raises:
             PhotoError: the photo cannot be used.
             SourceUnreachableError: the place it lies in did not answer.
         """
-        photo = _decode_for(self.reader.read(example.uri), self.limits, size_px)
-        return crop_whole_photo(photo.pixels, size_px)
+        photo = self._source.prepare(self._reader.read(example.uri))
+        with self._finding:
+            (found,) = self._source.find([photo])
+        if isinstance(found, PhotoError):
+            raise found
+        return the_face(found).pixels
 
 
-def _decode_for(data: bytes, limits: "DecodeLimits", size_px: int) -> "DecodedPhoto":
-    """Decode a photo that will be scaled to crops of this side."""
-    return decode_photo(data, limits, reduce_to_px=size_px)
+def find_faces(source: FaceSource, photos: Sequence[LoadedPhoto]) -> list[LoadedPhoto]:
+    """Find the faces of loaded photos; those that have an error already are passed through.
+
+    Raises:
+        RuntimeError: the device failed; no photo is to blame.
+    """
+    found = iter(source.find([photo.prepared for photo in photos if photo.prepared is not None]))
+    return [photo if photo.prepared is None else _with_faces(photo, next(found)) for photo in photos]
+
+
+def _with_faces(photo: LoadedPhoto, found: tuple[FaceCrop, ...] | PhotoError) -> LoadedPhoto:
+    photo = replace(photo, prepared=None)  # what was decoded is let go
+    return failed(photo, found) if isinstance(found, PhotoError) else replace(photo, crops=found)
+
+
+def failed(photo: LoadedPhoto, error: FacefleetError) -> LoadedPhoto:
+    """Return a photo with the error that is its outcome."""
+    return replace(photo, error=ErrorRecord(code=error.code, message=error.message), prepared=None)
+
+
+def the_face(faces: tuple[FaceCrop, ...]) -> FaceCrop:
+    """Return the one face that a labelled photo can mean: the only one, or the only one that passes the quality gate.
+
+    Raises:
+        NoFaceError: there is no face.
+        FaceTooPoorError: none is good enough.
+        SeveralFacesError: more than one is.
+    """
+    good = [face for face in faces if not face.quality_reasons]
+    if len(good) == 1:
+        return good[0]
+    if good:
+        raise SeveralFacesError(
+            f"The photo shows {len(good)} faces, and its label does not say whose is meant. It was left out of the "
+            "training; the others were used. Cut it to the face that is meant."
+        )
+    if faces:
+        reasons = ", ".join(sorted({reason for face in faces for reason in face.quality_reasons}))
+        raise FaceTooPoorError(
+            f"No face of the photo is good enough to learn from ({reasons}). It was left out of the training; the "
+            "others were used. Label a better photo."
+        )
+    raise NoFaceError(
+        "No face was found in the photo. It was left out of the training; the others were used. Label a photo that "
+        "shows the face, or train with --faces crop if the photos are face crops."
+    )
 
 
 def internal_error(fact: str) -> ErrorRecord:

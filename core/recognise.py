@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.errors import ModelError
+from core.errors import InputError, ModelError
 from core.faces.match import Match, decide
+from core.finding import FaceCrop, FaceSource, WholePhotos
 from core.prefetch import Prefetcher
-from core.reading import FaceCrop, LoadedPhoto, PhotoLoader, Reader, face_finder
+from core.reading import LoadedPhoto, PhotoLoader, Reader, find_faces
 from core.records import (
     ErrorRecord,
     FaceOutcome,
@@ -38,6 +39,17 @@ _log = logging.getLogger(__name__)
 
 _BATCHES_AHEAD = 2
 _PROGRESS_EVERY_S = 1.0
+_OTHER_MODE = {
+    FacesMode.CROP: (
+        "This model was trained on photos that are one face each, so it cannot look for faces in photographs. "
+        "Nothing was done; submit face crops with --faces crop."
+    ),
+    FacesMode.DETECT: (
+        "This model was trained on faces found in photographs, so it cannot take a photo as a face crop. "
+        "Nothing was done; submit the photos with --faces detect."
+    ),
+}
+"""What to say of photos of the other kind, by what the model was trained on."""
 
 
 class Recogniser:
@@ -75,6 +87,7 @@ class Recogniser:
     def use_engine(self, engine: "Engine") -> None:
         """Recognise with another model from the next call on."""
         self._engine = engine
+        self._source = face_source(engine, self._limits)
         size = engine.manifest.input_size_px
         self._batch = np.empty((engine.batch_size, size, size, 3), np.uint8)
 
@@ -100,16 +113,12 @@ class Recogniser:
             InputError: the model does not serve this mode.
             RuntimeError: the device failed; no photo is to blame.
         """
-        loader = PhotoLoader(
-            reader=self._reader,
-            limits=self._limits,
-            find_faces=face_finder(faces),
-            size_px=self._engine.manifest.input_size_px,
-        )
+        self._check_mode(faces)
+        loader = PhotoLoader(reader=self._reader, source=self._source, timeout_s=self._limits.timeout_s)
         results: list[PhotoResult] = []
         progress = _Progress(results, on_progress)
         with closing(self._prefetcher.map(loader.load, loader.too_slow, tasks, progress.tick)) as photos:
-            for group in _groups(photos, self._engine.batch_size, progress.tick):
+            for group in self._groups(photos, progress.tick):
                 results.extend(self._settle(group))
                 progress.report()
         return results
@@ -117,6 +126,29 @@ class Recogniser:
     def close(self) -> None:
         """Let the reading threads end."""
         self._prefetcher.close()
+
+    def _check_mode(self, mode: FacesMode) -> None:
+        """Refuse photos of another kind than the model was trained on: its answers would mean nothing.
+
+        Raises:
+            InputError: the model does not serve this mode.
+        """
+        trained = self._engine.manifest.faces
+        if mode is not trained:
+            raise InputError(_OTHER_MODE[trained])
+
+    def _groups(self, photos: Iterable[LoadedPhoto], on_photo: Callable[[], None]) -> Iterator[list[LoadedPhoto]]:
+        """Find faces, a batch of photos at a time, and gather photos until their faces fill a batch."""
+        size = self._engine.batch_size
+        group: list[LoadedPhoto] = []
+        for some in _batched(photos, size, on_photo):
+            for photo in find_faces(self._source, some):
+                group.append(photo)
+                if sum(len(each.crops) for each in group) >= size:
+                    yield group
+                    group = []
+        if group:
+            yield group
 
     def _settle(self, photos: list[LoadedPhoto]) -> list[PhotoResult]:
         """Give every photo of a group its outcome."""
@@ -176,21 +208,22 @@ class _Progress:
             self.report()
 
 
-def _groups(
-    photos: Iterable[LoadedPhoto], batch_size: int, on_photo: Callable[[], None]
-) -> Iterator[list[LoadedPhoto]]:
-    """Gather photos until their faces fill a batch."""
-    group: list[LoadedPhoto] = []
-    count = 0
+def face_source(engine: "Engine", limits: "DecodeLimits") -> FaceSource:
+    """Return what makes photos the crops that a model was trained on."""
+    return WholePhotos(limits=limits, size_px=engine.manifest.input_size_px)
+
+
+def _batched(photos: Iterable[LoadedPhoto], size: int, on_photo: Callable[[], None]) -> Iterator[list[LoadedPhoto]]:
+    """Gather photos in lists of `size`; the last may be shorter."""
+    some: list[LoadedPhoto] = []
     for photo in photos:
-        group.append(photo)
-        count += len(photo.crops)
+        some.append(photo)
         on_photo()
-        if count >= batch_size:
-            yield group
-            group, count = [], 0
-    if group:
-        yield group
+        if len(some) == size:
+            yield some
+            some = []
+    if some:
+        yield some
 
 
 def _result(photo: LoadedPhoto, matches: list[Match], people: list[int]) -> PhotoResult:
@@ -226,14 +259,15 @@ def _no_answer(matches: list[Match]) -> ErrorRecord | None:
 def _face(index: int, crop: FaceCrop, match: Match, people: list[int]) -> FaceResult:
     """Turn a match into a face's outcome, with class indices turned into people."""
     candidate = None if match.candidate is None else people[match.candidate]
+    outcome = FaceOutcome.LOW_QUALITY if crop.quality_reasons else match.outcome
     return FaceResult(
         index=index,
         box_xyxy_px=crop.box_xyxy_px,
         landmarks_px=crop.landmarks_px,
-        quality=None,
-        quality_reasons=(),
-        outcome=match.outcome,
-        person_id=candidate if match.outcome is FaceOutcome.IDENTIFIED else None,
+        quality=crop.quality,
+        quality_reasons=crop.quality_reasons,
+        outcome=outcome,
+        person_id=candidate if outcome is FaceOutcome.IDENTIFIED else None,
         candidate_id=candidate,
         similarity=match.similarity,
         confidence=match.confidence,

@@ -151,9 +151,12 @@ def _train(
     lease: RunLease, snapshot: Snapshot, checkpoints: Path, heartbeat: Heartbeat, context: TrainContext
 ) -> "TrainedNetwork":
     """Train the network; each epoch is recorded when it ends."""
+    from core.finding import WholePhotos
     from core.images.decode import DecodeLimits
     from core.images.read import PhotoReader
+    from core.nets.registry import NETWORKS
     from core.reading import CropReader
+    from core.training.recipes import recipe_named
     from core.training.train import TrainingRequest, train_network
 
     settings = context.settings
@@ -168,7 +171,9 @@ def _train(
         threads=context.threads,
         read_threads=settings.read_threads,
     )
-    load_crop = CropReader(reader=PhotoReader.from_settings(settings), limits=DecodeLimits.from_settings(settings))
+    size_px = NETWORKS[recipe_named(lease.recipe).backbone].input_size_px
+    source = WholePhotos(limits=DecodeLimits.from_settings(settings), size_px=size_px)
+    load_crop = CropReader(PhotoReader.from_settings(settings), source)
     checkpoints.mkdir(parents=True, exist_ok=True)
     return train_network(
         request,

@@ -58,7 +58,7 @@ def load_crops(
     crops = np.empty((len(examples), size_px, size_px, 3), dtype=np.uint8)
     labels: list[int] = []
     skipped: list[SkippedPhoto] = []
-    for example, result in _read_all(examples, load_crop, size_px, read_threads, should_stop):
+    for example, result in _read_all(examples, load_crop, read_threads, should_stop):
         if isinstance(result, PhotoError):
             skipped.append(SkippedPhoto(uri=example.uri, code=result.code, message=result.message))
         else:
@@ -85,13 +85,12 @@ def check_memory(photos: int, size_px: int, max_bytes: int) -> None:
 def _read_all(
     examples: Sequence[Example],
     load_crop: LoadCrop,
-    size_px: int,
     read_threads: int,
     should_stop: Callable[[], bool],
 ) -> Iterator[tuple[Example, NDArray[np.uint8] | PhotoError]]:
     def read(example: Example) -> NDArray[np.uint8] | PhotoError:
         try:
-            return load_crop(example, size_px)
+            return load_crop(example)
         except PhotoError as error:
             return error
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class LoadCrop(Protocol):
     """Reads one photo as the network's input; called from several threads."""
 
-    def __call__(self, example: Example, size_px: int) -> NDArray[np.uint8]:
-        """Return uint8 [size_px, size_px, 3] RGB.
+    def __call__(self, example: Example) -> NDArray[np.uint8]:
+        """Return uint8 [S, S, 3] RGB, S the network's.
 
         Raises:
             PhotoError: the photo cannot be used.

@@ -1,17 +1,24 @@
 """Loading a photo gives crops or the reason why not, and training sees what identification sees."""
 
 import hashlib
-import io
 import logging
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from core.errors import InputError, PhotoBrokenError, PhotoMissingError, SourceUnreachableError
+from core.errors import (
+    FaceTooPoorError,
+    NoFaceError,
+    PhotoBrokenError,
+    PhotoError,
+    PhotoMissingError,
+    SeveralFacesError,
+    SourceUnreachableError,
+)
+from core.finding import FaceCrop, WholePhotos
 from core.images.decode import DecodeLimits
-from core.reading import CropReader, LoadedPhoto, PhotoLoader, face_finder, whole_photo
-from core.records import Example, FacesMode, PhotoTask
+from core.reading import CropReader, LoadedPhoto, PhotoLoader, find_faces, the_face
+from core.records import Example, PhotoTask
 from tests.factories import make_photo
 
 
@@ -29,10 +36,15 @@ class DictReader:
 
 
 def load(data: bytes | Exception, size_px: int = 16) -> LoadedPhoto:
-    loader = PhotoLoader(
-        reader=DictReader({"a.png": data}), limits=DecodeLimits(), find_faces=whole_photo, size_px=size_px
-    )
-    return loader.load(PhotoTask(ordinal=3, uri="a.png"))
+    source = WholePhotos(limits=DecodeLimits(), size_px=size_px)
+    loader = PhotoLoader(reader=DictReader({"a.png": data}), source=source, timeout_s=1.0)
+    (loaded,) = find_faces(source, [loader.load(PhotoTask(ordinal=3, uri="a.png"))])
+    assert loaded.prepared is None
+    return loaded
+
+
+def training_reader(data: bytes | Exception, size_px: int = 24) -> CropReader:
+    return CropReader(DictReader({"a.png": data}), WholePhotos(limits=DecodeLimits(), size_px=size_px))
 
 
 def test_a_whole_photo_is_one_crop_with_the_box_of_the_photo() -> None:
@@ -45,13 +57,6 @@ def test_a_whole_photo_is_one_crop_with_the_box_of_the_photo() -> None:
     assert crop.pixels.shape == (16, 16, 3)
     assert crop.box_xyxy_px == (0.0, 0.0, 60.0, 40.0)
     assert crop.landmarks_px == ()
-
-
-def test_a_reduced_photo_keeps_the_box_of_the_original() -> None:
-    buffer = io.BytesIO()
-    Image.new("RGB", (800, 640), (200, 10, 10)).save(buffer, "JPEG")
-    loaded = load(buffer.getvalue())
-    assert loaded.crops[0].box_xyxy_px == (0.0, 0.0, 800.0, 640.0)
 
 
 @pytest.mark.parametrize(
@@ -84,18 +89,34 @@ def test_an_error_that_no_one_foresaw_is_logged_with_its_trace(caplog: pytest.Lo
 
 def test_training_and_identification_see_the_same_pixels() -> None:
     data = make_photo(1, width_px=333, height_px=257, format="JPEG")
-    reader = DictReader({"a.png": data})
-    trained_on = CropReader(reader=reader, limits=DecodeLimits())(Example(uri="a.png", class_index=0), 24)
+    trained_on = training_reader(data)(Example(uri="a.png", class_index=0))
     assert np.array_equal(trained_on, load(data, size_px=24).crops[0].pixels)
 
 
 def test_training_hears_of_a_photo_that_cannot_be_used() -> None:
-    reader = DictReader({"a.png": PhotoMissingError("gone")})
     with pytest.raises(PhotoMissingError):
-        CropReader(reader=reader, limits=DecodeLimits())(Example(uri="a.png", class_index=0), 24)
+        training_reader(PhotoMissingError("gone"))(Example(uri="a.png", class_index=0))
 
 
-def test_looking_for_faces_in_photographs_is_refused_with_the_way_out() -> None:
-    assert face_finder(FacesMode.CROP) is whole_photo
-    with pytest.raises(InputError, match="--faces crop"):
-        face_finder(FacesMode.DETECT)
+def face(*reasons: str) -> FaceCrop:
+    return FaceCrop(pixels=np.zeros((4, 4, 3), np.uint8), box_xyxy_px=(0.0, 0.0, 4.0, 4.0), quality_reasons=reasons)
+
+
+def test_a_label_means_the_one_good_face_whatever_poor_ones_stand_behind_it() -> None:
+    good = face()
+    assert the_face((face("too_small"), good, face("blurred"))) is good
+
+
+@pytest.mark.parametrize(
+    ("faces", "error", "says"),
+    [
+        ((), NoFaceError, "No face was found"),
+        ((face("blurred", "too_dark"), face("blurred")), FaceTooPoorError, r"\(blurred, too_dark\)"),
+        ((face(), face("blurred"), face()), SeveralFacesError, "shows 2 faces"),
+    ],
+)
+def test_a_label_that_could_mean_any_face_or_none_is_not_guessed(
+    faces: tuple[FaceCrop, ...], error: type[PhotoError], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        the_face(faces)

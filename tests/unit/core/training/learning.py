@@ -25,7 +25,7 @@ def draw_crop(person: int, photo: int, size_px: int) -> NDArray[np.uint8]:
     return (large + noise).clip(0, 255).astype(np.uint8)
 
 
-def load_drawn(example: Example, size_px: int) -> NDArray[np.uint8]:
+def load_drawn(example: Example, size_px: int = 64) -> NDArray[np.uint8]:
     """Load `drawn:<person>/<photo>`; a photo of number 99 is broken."""
     person, photo = (int(part) for part in example.uri.removeprefix("drawn:").split("/"))
     if photo == 99:

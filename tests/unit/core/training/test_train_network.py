@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,7 @@ def test_an_unknown_recipe_is_refused_with_the_known_ones() -> None:
 
 
 def test_the_seed_documents_recipe_trains_through_the_same_door() -> None:
-    trained = _train(make_request([1, 1], recipe="seed"))
+    trained = _train(make_request([1, 1], recipe="seed"), load_crop=partial(load_drawn, size_px=150))
     assert trained.backbone == "seed"
     assert trained.input_size_px == 150
     assert trained.gallery.shape == (2, 512)

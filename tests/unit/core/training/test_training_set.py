@@ -1,5 +1,7 @@
 """Photos are read once, in order; unreadable ones are left out and listed."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -16,7 +18,7 @@ def _never() -> bool:
 
 def test_crops_keep_the_order_of_the_examples() -> None:
     examples = [example(person, photo) for photo in range(3) for person in range(4)]
-    crops, skipped = load_crops(examples, load_drawn, 16, read_threads=4, should_stop=_never)
+    crops, skipped = load_crops(examples, partial(load_drawn, size_px=16), 16, read_threads=4, should_stop=_never)
     assert skipped == ()
     assert crops.labels.tolist() == [0, 1, 2, 3] * 3
     assert np.array_equal(crops.crops[5].permute(1, 2, 0).numpy(), draw_crop(1, 1, 16))
@@ -24,14 +26,14 @@ def test_crops_keep_the_order_of_the_examples() -> None:
 
 def test_an_unreadable_photo_is_listed_and_its_neighbours_stay() -> None:
     examples = [example(0, 0), example(1, 99), example(2, 0)]
-    crops, skipped = load_crops(examples, load_drawn, 16, read_threads=2, should_stop=_never)
+    crops, skipped = load_crops(examples, partial(load_drawn, size_px=16), 16, read_threads=2, should_stop=_never)
     assert crops.labels.tolist() == [0, 2]
     assert np.array_equal(crops.crops[1].permute(1, 2, 0).numpy(), draw_crop(2, 0, 16))
     assert [(photo.uri, photo.code) for photo in skipped] == [("drawn:1/99", "photo_broken")]
 
 
 def test_an_unreachable_source_ends_the_reading() -> None:
-    def unreachable(example: Example, size_px: int) -> np.ndarray:
+    def unreachable(example: Example) -> np.ndarray:
         raise SourceUnreachableError("The share does not answer.")
 
     with pytest.raises(SourceUnreachableError):
@@ -42,7 +44,7 @@ def test_reading_stops_when_asked_to() -> None:
     examples = [example(0, photo) for photo in range(600)]
     answers = iter([False, True])
     with pytest.raises(RunCancelledError):
-        load_crops(examples, load_drawn, 8, read_threads=2, should_stop=lambda: next(answers))
+        load_crops(examples, partial(load_drawn, size_px=8), 8, read_threads=2, should_stop=lambda: next(answers))
 
 
 def test_more_photos_than_fit_into_memory_are_refused_before_reading() -> None:
@@ -58,6 +60,6 @@ def test_relabelling_keeps_strangers_strangers() -> None:
 
 
 def test_no_photos_make_an_empty_set() -> None:
-    crops, _ = load_crops([], load_drawn, 16, read_threads=1, should_stop=_never)
+    crops, _ = load_crops([], partial(load_drawn, size_px=16), 16, read_threads=1, should_stop=_never)
     assert crops.crops.shape == (0, 3, 16, 16)
     assert len(crops) == 0
