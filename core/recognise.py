@@ -11,21 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.errors import InputError, ModelError
-from core.faces.match import Match, decide
+from core.errors import InputError
+from core.faces.match import decide
 from core.finding import FaceCrop, FaceSource, WholePhotos
+from core.outcomes import SeenFace, embeddings_to_keep, photo_result
 from core.prefetch import Prefetcher
 from core.reading import LoadedPhoto, PhotoLoader, Reader, find_faces
-from core.records import (
-    ErrorRecord,
-    FaceOutcome,
-    FaceResult,
-    FacesMode,
-    ItemOutcome,
-    PhotoResult,
-    PhotoTask,
-    RankedPerson,
-)
+from core.records import FacesMode, PhotoResult, PhotoTask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -152,21 +144,27 @@ class Recogniser:
 
     def _settle(self, photos: list[LoadedPhoto]) -> list[PhotoResult]:
         """Give every photo of a group its outcome."""
-        matches = iter(self._match([crop for photo in photos for crop in photo.crops]))
+        seen = iter(self._look_at([crop for photo in photos for crop in photo.crops]))
         people = [person.person_id for person in self._engine.manifest.classes]
-        return [_result(photo, [next(matches) for _ in photo.crops], people) for photo in photos]
+        return [photo_result(photo, [next(seen) for _ in photo.crops], people) for photo in photos]
 
-    def _match(self, crops: list[FaceCrop]) -> list[Match]:
+    def _look_at(self, crops: list[FaceCrop]) -> list[SeenFace]:
         """Run the network over crops, batch by batch, and decide."""
-        matches: list[Match] = []
+        manifest = self._engine.manifest
+        seen: list[SeenFace] = []
         for start in range(0, len(crops), len(self._batch)):
             part = crops[start : start + len(self._batch)]
             for row, crop in enumerate(part):
                 self._batch[row] = crop.pixels
             channels_first: NDArray[np.uint8] = self._batch[: len(part)].transpose(0, 3, 1, 2)
             embeddings, logits = self._run(channels_first)
-            matches.extend(decide(embeddings, logits, self._engine.gallery, self._engine.manifest.rule))
-        return matches
+            matches = decide(embeddings, logits, self._engine.gallery, manifest.rule)
+            kept = embeddings_to_keep(embeddings, manifest.backbone_sha256)
+            seen.extend(
+                SeenFace(crop=crop, match=match, embedding=e)
+                for crop, match, e in zip(part, matches, kept, strict=True)
+            )
+        return seen
 
     def _run(self, batch: "NDArray[np.uint8]") -> "Answer":
         """Run the network over one batch; where that may help, over its halves."""
@@ -224,52 +222,3 @@ def _batched(photos: Iterable[LoadedPhoto], size: int, on_photo: Callable[[], No
             some = []
     if some:
         yield some
-
-
-def _result(photo: LoadedPhoto, matches: list[Match], people: list[int]) -> PhotoResult:
-    """Turn what became of a photo into its outcome."""
-    error = photo.error or _no_answer(matches)
-    faces = (
-        () if error else tuple(_face(i, *pair, people) for i, pair in enumerate(zip(photo.crops, matches, strict=True)))
-    )
-    outcome = ItemOutcome.ERROR if error else ItemOutcome.FACES if faces else ItemOutcome.NO_FACE
-    return PhotoResult(
-        ordinal=photo.task.ordinal,
-        uri=photo.task.uri,
-        outcome=outcome,
-        sha256=photo.sha256,
-        width_px=photo.width_px,
-        height_px=photo.height_px,
-        faces=faces,
-        error=error,
-    )
-
-
-def _no_answer(matches: list[Match]) -> ErrorRecord | None:
-    """Return an error when the network's answer to a face was no finite number: that is not `unknown`."""
-    if all(match.candidate is not None for match in matches):
-        return None
-    return ErrorRecord(
-        code=ModelError.code,
-        message="The model gave no usable answer for this photo. The other photos are not affected. "
-        "Retry it under another model version, and train the model again.",
-    )
-
-
-def _face(index: int, crop: FaceCrop, match: Match, people: list[int]) -> FaceResult:
-    """Turn a match into a face's outcome, with class indices turned into people."""
-    candidate = None if match.candidate is None else people[match.candidate]
-    outcome = FaceOutcome.LOW_QUALITY if crop.quality_reasons else match.outcome
-    return FaceResult(
-        index=index,
-        box_xyxy_px=crop.box_xyxy_px,
-        landmarks_px=crop.landmarks_px,
-        quality=crop.quality,
-        quality_reasons=crop.quality_reasons,
-        outcome=outcome,
-        person_id=candidate if outcome is FaceOutcome.IDENTIFIED else None,
-        candidate_id=candidate,
-        similarity=match.similarity,
-        confidence=match.confidence,
-        top_k=tuple(RankedPerson(person_id=people[index], similarity=similarity) for index, similarity in match.top),
-    )

@@ -110,6 +110,16 @@ class RankedPerson:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FaceEmbedding:
+    """A face's embedding, in a form that another model of the same backbone can be asked about. Biometric data."""
+
+    backbone_sha256: str
+    """Of the weights that made it: embeddings of different ones cannot be compared."""
+    vector: bytes
+    """float16 [D], little-endian, unit length before it was rounded."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class FaceResult:
     """One face of a photo and what was decided about it."""
 
@@ -134,6 +144,8 @@ class FaceResult:
     """Calibrated probability that the nearest person is right, 0..1."""
     top_k: tuple[RankedPerson, ...] = ()
     """The nearest people, most similar first."""
+    embedding: FaceEmbedding | None = None
+    """None when the backbone was trained with the model: its embeddings mean nothing to another."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ writes nothing. Attempts are counted here, never in a message. Which chunk is du
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,7 +28,7 @@ from core.records import (
 from db.attempts import last_word
 from db.bulk import Bulk, json_text
 from db.jobs import close_finished_jobs
-from db.tables import Chunk, Face, Item, Job
+from db.tables import Chunk, Embedding, Face, Item, Job
 
 # A chunk that was claimed this often and never finished is split: one of its photos kills or hangs its worker.
 ATTEMPTS_BEFORE_SPLIT = 2
@@ -269,6 +269,7 @@ _FACE_COLUMNS = (
     "top_k",
     "model_id",
 )
+_EMBEDDING_COLUMNS = ("job_id", "ordinal", "face_index", "backbone_sha256", "vector")
 _JSON_COLUMNS = {"landmarks_px", "quality_reasons", "top_k"}
 
 
@@ -280,6 +281,7 @@ def _store_results(session: Session, job_id: int, results: Sequence[PhotoResult]
     bulk.update(Item, ITEM_VALUES, ("job_id", "ordinal"), items)
     faces = (_face_values(job_id, result.ordinal, face, model_id) for result in results for face in result.faces)
     bulk.insert(Face, _FACE_COLUMNS, _JSON_COLUMNS, faces)
+    bulk.insert(Embedding, _EMBEDDING_COLUMNS, set(), _embedding_values(job_id, results))
     counts = Counter(f"items_{result.outcome}" for result in results)
     counts.update(f"faces_{face.outcome}" for result in results for face in result.faces)
     _count(session, job_id, counts, now)
@@ -327,6 +329,15 @@ def _face_values(job_id: int, ordinal: int, face: FaceResult, model_id: int) -> 
         json_text([{"person_id": ranked.person_id, "similarity": ranked.similarity} for ranked in face.top_k]),
         model_id,
     )
+
+
+def _embedding_values(job_id: int, results: Sequence[PhotoResult]) -> Iterator[tuple[Any, ...]]:
+    """The _EMBEDDING_COLUMNS of every face that has an embedding to keep."""
+    for result in results:
+        for face in result.faces:
+            if face.embedding is not None:
+                backbone = bytes.fromhex(face.embedding.backbone_sha256)
+                yield job_id, result.ordinal, face.index, backbone, face.embedding.vector
 
 
 def _lease_ran_out(now: datetime) -> ColumnElement[bool]:

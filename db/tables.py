@@ -13,6 +13,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Text,
@@ -243,6 +244,24 @@ class Face(Base):
     confidence: Mapped[float | None]
     top_k: Mapped[list[dict[str, Any]]] = mapped_column(Json)
     model_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("models.id"))
+
+
+class Embedding(Base):
+    """A face as a pretrained backbone sees it, for models of the same backbone to decide anew. Never shown."""
+
+    __tablename__ = "embeddings"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["job_id", "ordinal", "face_index"], ["faces.job_id", "faces.ordinal", "faces.face_index"]
+        ),
+        {"sqlite_with_rowid": False},
+    )
+
+    job_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    ordinal: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    face_index: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    backbone_sha256: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    vector: Mapped[bytes] = mapped_column(LargeBinary)  # float16 [D], little-endian
 
 
 class Model(Base):

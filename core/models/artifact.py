@@ -1,8 +1,9 @@
-"""The artifact: one TorchScript file that holds the network, its manifest, its gallery and its golden batch.
+"""The artifact: one TorchScript file that holds the network, its manifest, gallery and golden batch, and its detector.
 
 Packs and unpacks bytes; says nothing about where they lie or whether the answers are right.
 """
 
+import hashlib
 import io
 import zipfile
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from core.models.parity import Outputs
 _MANIFEST = "manifest.json"
 _GALLERY, _CROPS, _EMBEDDINGS, _LOGITS = "gallery.f32", "golden_crops.u8", "golden_embeddings.f32", "golden_logits.f32"
 _MEMBERS = (_MANIFEST, _GALLERY, _CROPS, _EMBEDDINGS, _LOGITS)
+_DETECTOR = "detector.onnx"
 N = TypeVar("N", np.float32, np.uint8)
 _INFLATION = 20
 """Only the code inside is compressed, about 1:5; what would grow further is no model."""
@@ -45,12 +47,18 @@ class Artifact:
     golden: Golden
     load_module: Callable[[torch.device], torch.jit.ScriptModule]
     """Loads the network onto a device; every call gives a copy of its own."""
+    detector: bytes | None
+    """The file of the detector's weights; None when the model takes whole photos."""
 
 
 def pack_artifact(
-    module: torch.jit.ScriptModule, manifest: Manifest, gallery: NDArray[np.float32], golden: Golden
+    module: torch.jit.ScriptModule,
+    manifest: Manifest,
+    gallery: NDArray[np.float32],
+    golden: Golden,
+    detector: bytes | None = None,
 ) -> bytes:
-    """Put everything into one file's bytes."""
+    """Put everything into one file's bytes; what it holds is in `Artifact`."""
     arrays: dict[str, NDArray[np.generic]] = {
         _GALLERY: gallery,
         _CROPS: golden.crops,
@@ -58,6 +66,8 @@ def pack_artifact(
         _LOGITS: golden.outputs.logits,
     }
     extra = {name: np.ascontiguousarray(array).tobytes() for name, array in arrays.items()}
+    if detector is not None:
+        extra[_DETECTOR] = detector
     buffer = io.BytesIO()
     torch.jit.save(module, buffer, _extra_files={_MANIFEST: manifest.to_json().encode(), **extra})
     return buffer.getvalue()
@@ -91,6 +101,7 @@ def unpack_artifact(data: bytes) -> Artifact:
         gallery=gallery,
         golden=Golden(crops=crops, outputs=outputs),
         load_module=lambda device: _load_module(data, device),
+        detector=_detector(members, manifest),
     )
 
 
@@ -102,7 +113,8 @@ def _read_members(data: bytes) -> dict[str, bytes]:
             if inflated > _INFLATION * len(data):
                 raise _corrupt(f"it would inflate from {len(data)} to {inflated} bytes")
             paths = {name.partition("/extra/")[2]: name for name in archive.namelist()}
-            return {name: archive.read(paths[name]) for name in _MEMBERS}
+            optional = [_DETECTOR] if _DETECTOR in paths else []
+            return {name: archive.read(paths[name]) for name in [*_MEMBERS, *optional]}
     except KeyError as error:
         raise _corrupt(f"it holds no {error}") from error
     except (zipfile.BadZipFile, NotImplementedError, OSError, RuntimeError, ValueError) as error:
@@ -118,6 +130,15 @@ def _array(members: dict[str, bytes], name: str, dtype: type[N], shape: tuple[in
     if array.size == 0:
         raise _corrupt(f"its {name} is empty")
     return array
+
+
+def _detector(members: dict[str, bytes], manifest: Manifest) -> bytes | None:
+    """Return the detector's weights, which are those that the manifest names."""
+    data = members.get(_DETECTOR)
+    found = None if data is None else hashlib.sha256(data).hexdigest()
+    if found != manifest.detector_sha256:
+        raise _corrupt(f"its detector has sha256 {found} where its manifest names {manifest.detector_sha256}")
+    return data
 
 
 def _check_gallery(gallery: NDArray[np.float32]) -> None:

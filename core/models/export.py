@@ -76,7 +76,13 @@ def export_model(
     return manifest
 
 
-def write_artifact(network: nn.Module, gallery: NDArray[np.float32], manifest: Manifest, staged: Path) -> None:
+def write_artifact(
+    network: nn.Module,
+    gallery: NDArray[np.float32],
+    manifest: Manifest,
+    staged: Path,
+    detector: bytes | None = None,
+) -> None:
     """Compile a servable, check it and write it through to the disk.
 
     Args:
@@ -84,6 +90,7 @@ def write_artifact(network: nn.Module, gallery: NDArray[np.float32], manifest: M
         gallery (float32 [C, D]): unit rows.
         manifest: describes it.
         staged: the file to write.
+        detector: the weights of the detector that it was trained behind.
 
     Raises:
         ModelParityError: the network does not fit its manifest, or eager, scripted and reloaded do not agree, in
@@ -101,7 +108,7 @@ def write_artifact(network: nn.Module, gallery: NDArray[np.float32], manifest: M
         what="The trained network",
     )
     scripted = torch.jit.freeze(torch.jit.script(eager))
-    data = pack_artifact(scripted, manifest, gallery.astype(np.float32), golden)
+    data = pack_artifact(scripted, manifest, gallery.astype(np.float32), golden, detector)
     reloaded = unpack_artifact(data).load_module(torch.device("cpu"))
     for name, compiled in (("scripted", scripted), ("reloaded", reloaded)):
         _check_agrees(eager, compiled, golden, f"The {name} network")

@@ -17,6 +17,7 @@ from core.faces.rule import RejectRule
 from core.records import FacesMode, PersonClass
 
 FORMAT_VERSION = 1
+LANDMARKS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +53,13 @@ class Manifest:
     """The torch that compiled it."""
     created_at: datetime
     """Aware, UTC."""
-    template: str | None = None
-    """Name of the landmark template that faces are aligned to; None for whole-photo crops."""
+    template: tuple[tuple[float, float], ...] | None = None
+    """Where the five landmarks of an aligned face lie, in fractions of the crop's side; None for whole-photo crops."""
     detector_sha256: str | None = None
-    """Weights of the detector it was trained behind; None for whole-photo crops."""
+    """Weights of the detector it was trained behind, which lie in the artifact; None for whole-photo crops."""
+    backbone_sha256: str | None = None
+    """Weights of a pretrained backbone, by which embeddings of several models are told to be comparable; None when the
+    backbone was trained with the model."""
     parent: str | None = None
     """sha256 of the artifact it was trained on from."""
     licence: str | None = None
@@ -67,7 +71,8 @@ class Manifest:
         """Refuse what no network can be.
 
         Raises:
-            ValueError: it has no class, or a size below 1, or a time without zone.
+            ValueError: it has no class, or a size below 1, or a time without zone, or it wants faces found and does not
+                say with what.
         """
         if not self.classes or self.input_size_px < 1 or self.embedding_dim < 1:
             raise ValueError(
@@ -76,6 +81,10 @@ class Manifest:
             )
         if self.created_at.tzinfo is None:
             raise ValueError(f"created_at {self.created_at} has no time zone")
+        if self.faces is FacesMode.DETECT and (self.detector_sha256 is None or not self.template):
+            raise ValueError("a model for faces that are found needs a detector and a template")
+        if self.template is not None and [len(point) for point in self.template] != [2] * LANDMARKS:
+            raise ValueError(f"a template has {LANDMARKS} points, not {self.template}")
 
     def to_json(self) -> str:
         """Write the manifest as strict JSON (no NaN, sorted keys).
@@ -144,6 +153,8 @@ def _typed(document: dict[str, Any]) -> dict[str, Any]:
         "rule": RejectRule(**{**document["rule"], "calibration": tuple(document["rule"]["calibration"])}),
         "created_at": datetime.fromisoformat(document["created_at"]),
     }
+    if values.get("template") is not None:
+        values["template"] = tuple((float(x), float(y)) for x, y in values["template"])
     return _checked(Manifest, values)
 
 

@@ -1,5 +1,6 @@
 """Jobs: inserted in pages, counted by commits, closed once, and never twice under one key."""
 
+import dataclasses
 from datetime import timedelta
 
 import pytest
@@ -7,11 +8,11 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from core.errors import IdempotencyConflictError, UnknownIdError
-from core.records import FaceOutcome, FacesMode, JobState, SkipLog
+from core.records import FaceEmbedding, FaceOutcome, FacesMode, JobState, SkipLog
 from db import jobs
 from db.engine import Database
 from db.jobs import NewJob
-from db.tables import Chunk, Item, Job
+from db.tables import Chunk, Embedding, Item, Job
 from tests import ledger
 from tests.ledger import NOW
 
@@ -90,6 +91,20 @@ def test_counters_sum_over_chunks_and_the_last_one_closes_the_job(database: Data
     assert (job.items_faces, job.items_no_face, job.items_error) == (4, 1, 1)
     faces = (job.faces_identified, job.faces_unknown, job.faces_ambiguous, job.faces_low_quality)
     assert faces == (1, 3, 1, 1)
+
+
+def test_embeddings_are_stored_with_their_faces(database: Database) -> None:
+    with database.write() as session:
+        model_id = ledger.add_model(session)
+    job_id, (chunk_id,) = ledger.add_job(database, items=2, chunk_size=2)
+    kept = FaceEmbedding(backbone_sha256="ab" * 32, vector=b"\x00\x3c\xff\x00")
+    faces = (ledger.face(0), dataclasses.replace(ledger.face(1), embedding=kept))
+    lease = ledger.must_claim(database, chunk_id)
+    ledger.finish(database, lease, [ledger.result(0), ledger.result(1, *faces)], model_id)
+    with database.read() as session:
+        (row,) = session.scalars(select(Embedding)).all()
+    assert (row.job_id, row.ordinal, row.face_index) == (job_id, 1, 1)
+    assert (row.backbone_sha256.hex(), row.vector) == (kept.backbone_sha256, kept.vector)
 
 
 def test_a_job_whose_chunks_all_end_at_once_is_counted_right_and_closed(database: Database) -> None:

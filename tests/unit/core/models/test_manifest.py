@@ -7,6 +7,7 @@ import pytest
 
 from core.errors import ArtifactCorruptError, ManifestVersionError
 from core.models.manifest import FORMAT_VERSION, Manifest
+from core.records import FacesMode
 from tests.factories import make_classes, make_manifest
 
 
@@ -19,6 +20,18 @@ def test_a_manifest_survives_its_trip_through_json() -> None:
     )
     assert Manifest.from_json(manifest.to_json()) == manifest
     assert Manifest.from_json(manifest.to_json().encode()) == manifest
+
+
+def test_a_model_for_faces_that_are_found_says_how_they_are_found_and_aligned() -> None:
+    template = tuple((0.1 * i, 0.2) for i in range(5))
+    changes = {
+        "faces": FacesMode.DETECT,
+        "template": template,
+        "detector_sha256": "d" * 64,
+        "backbone_sha256": "b" * 64,
+    }
+    manifest = make_manifest(**changes)
+    assert Manifest.from_json(manifest.to_json()) == manifest
 
 
 def test_a_figure_that_is_not_finite_is_not_written() -> None:
@@ -69,6 +82,10 @@ def test_what_is_no_json_object_is_no_manifest(text: str) -> None:
         {"created_at": "yesterday"},
         {"metrics": []},
         {"parent": 5},
+        {"faces": "detect"},
+        {"template": [[0.3, 0.4]]},
+        {"template": [[0.3, 0.4, 0.5]] * 5},
+        {"template": "five points"},
         {"surprise": 1},
     ],
     ids=str,
