@@ -45,7 +45,8 @@
     │   ├── ArtifactCorruptError
     │   ├── ArtifactStoreError
     │   ├── ManifestVersionError
-    │   └── ModelParityError
+    │   ├── ModelParityError
+    │   └── WeightsUnreadableError
     ├── TrainingError                   a training run cannot give a model
     │   ├── TooFewPeopleError
     │   ├── TrainingSetTooLargeError
@@ -343,6 +344,12 @@ class ModelParityError(ModelError):
     """The compiled model does not answer as the network it was made from."""
 
     code = "model_parity"
+
+
+class WeightsUnreadableError(ModelError):
+    """A file of pretrained weights is missing, is not the one that is known, or holds no network that can be used."""
+
+    code = "weights_unreadable"
 
 
 class TrainingError(FacefleetError):
