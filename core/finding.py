@@ -42,6 +42,11 @@ class PreparedPhoto:
     height_px: int
     """Size of the upright original."""
 
+    @property
+    def held_bytes(self) -> int:
+        """How much memory it takes until its faces are found, about."""
+        raise NotImplementedError
+
 
 class FaceSource(Protocol):
     """A way in which photos become crops."""
@@ -94,3 +99,7 @@ class WholePhotos:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _WholePhoto(PreparedPhoto):
     crop: FaceCrop
+
+    @property
+    def held_bytes(self) -> int:
+        return self.crop.pixels.nbytes

@@ -51,6 +51,11 @@ class LoadedPhoto:
     crops: tuple[FaceCrop, ...] = ()
     error: ErrorRecord | None = None
 
+    @property
+    def held_bytes(self) -> int:
+        """How much memory it takes until its faces are found, about."""
+        return 0 if self.prepared is None else self.prepared.held_bytes
+
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoLoader:

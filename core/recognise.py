@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _BATCHES_AHEAD = 2
+_HELD_BYTES = 192 << 20
+"""Of decoded photos, about, while they wait to be looked at, and again while they are: a photo of 12 megapixels takes
+36 MB. One that is larger than this waits alone."""
 _PROGRESS_EVERY_S = 1.0
 _OTHER_MODE = {
     FacesMode.CROP: (
@@ -68,7 +71,9 @@ class Recogniser:
         self._may_halve = may_halve
         self._limits = limits
         ahead = _BATCHES_AHEAD * engine.batch_size
-        self._prefetcher = Prefetcher(threads=read_threads, ahead=ahead, timeout_s=limits.timeout_s)
+        self._prefetcher = Prefetcher(
+            threads=read_threads, ahead=ahead, timeout_s=limits.timeout_s, most_weight=_HELD_BYTES
+        )
         self.use_engine(engine)
 
     @property
@@ -109,7 +114,10 @@ class Recogniser:
         loader = PhotoLoader(reader=self._reader, source=self._source, timeout_s=self._limits.timeout_s)
         results: list[PhotoResult] = []
         progress = _Progress(results, on_progress)
-        with closing(self._prefetcher.map(loader.load, loader.too_slow, tasks, progress.tick)) as photos:
+        loading = self._prefetcher.map(
+            loader.load, loader.too_slow, tasks, progress.tick, weigh=lambda photo: photo.held_bytes
+        )
+        with closing(loading) as photos:
             for group in self._groups(photos, progress.tick):
                 results.extend(self._settle(group))
                 progress.report()
@@ -212,12 +220,12 @@ def face_source(engine: "Engine", limits: "DecodeLimits") -> FaceSource:
 
 
 def _batched(photos: Iterable[LoadedPhoto], size: int, on_photo: Callable[[], None]) -> Iterator[list[LoadedPhoto]]:
-    """Gather photos in lists of `size`; the last may be shorter."""
+    """Gather photos in lists of `size`, or of fewer that fill the memory there is for them."""
     some: list[LoadedPhoto] = []
     for photo in photos:
         some.append(photo)
         on_photo()
-        if len(some) == size:
+        if len(some) == size or sum(each.held_bytes for each in some) >= _HELD_BYTES:
             yield some
             some = []
     if some:

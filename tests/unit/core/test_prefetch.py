@@ -49,6 +49,40 @@ def test_work_runs_ahead_but_no_further_than_the_bound() -> None:
     prefetcher.close()
 
 
+def test_heavy_values_hold_further_work_back_until_they_are_taken() -> None:
+    prefetcher = Prefetcher(threads=2, ahead=20, timeout_s=20, most_weight=10)
+    begun: list[int] = []
+
+    def work(item: int) -> int:
+        begun.append(item)
+        return item
+
+    values = prefetcher.map(work, late, range(20), nothing, weigh=lambda _: 5)
+    assert next(values) == 0
+    for consumed in range(1, 20):
+        # Two values lie there, and a thread that found room before them may add a third.
+        assert until(lambda consumed=consumed: len(begun) >= min(20, consumed + 2))
+        assert len(begun) <= consumed + 3
+        assert next(values) == consumed
+    assert list(values) == []
+    prefetcher.close()
+
+
+def test_values_heavier_than_all_room_still_come_one_after_the_other() -> None:
+    prefetcher = Prefetcher(threads=3, ahead=9, timeout_s=20, most_weight=1)
+    assert list(prefetcher.map(str, late, range(50), nothing, weigh=lambda _: 1000)) == [str(i) for i in range(50)]
+    prefetcher.close()
+
+
+def test_threads_that_are_held_back_are_free_after_the_call_was_left_early() -> None:
+    prefetcher = Prefetcher(threads=2, ahead=9, timeout_s=20, most_weight=1)
+    values = prefetcher.map(str, late, range(50), nothing, weigh=lambda _: 1000)
+    next(values)
+    values.close()
+    assert list(prefetcher.map(str, late, range(50), nothing)) == [str(i) for i in range(50)]
+    prefetcher.close()
+
+
 def test_items_are_taken_no_earlier_than_needed() -> None:
     prefetcher = Prefetcher(threads=2, ahead=4, timeout_s=20)
     taken: list[int] = []
