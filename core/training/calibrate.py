@@ -96,7 +96,9 @@ def score_probes(
     )
 
 
-def calibrate(trials: Sequence[Trial], enrolled: Probes, made_up: Probes, *, fpir: float = DEFAULT_FPIR) -> Calibration:
+def calibrate(
+    trials: Sequence[Trial], enrolled: Probes, made_up: Probes, *, fpir: float = DEFAULT_FPIR, skew: float = 0.0
+) -> Calibration:
     """Choose threshold and margin, and fit the confidence.
 
     Args:
@@ -104,12 +106,13 @@ def calibrate(trials: Sequence[Trial], enrolled: Probes, made_up: Probes, *, fpi
         enrolled: the final network's own training photos.
         made_up: photos of people who do not exist, made from those the final network knows.
         fpir: share of strangers that may get a name, between 0 and 1.
+        skew: of strangers' scores, where they are few; see `upper_bound`.
     """
     known = joined([trial.known for trial in trials])
     strangers = joined([trial.strangers for trial in trials])
     if len(strangers):
         rehearsed = joined([trial.made_up for trial in trials])
-        threshold, margin, how = stranger_rule(strangers, known, rehearsed, made_up, fpir)
+        threshold, margin, how = stranger_rule(strangers, known, rehearsed, made_up, fpir, skew)
     else:
         threshold, margin, how = enrolled_rule(enrolled)
     coefficients, error = _fit_confidence(known, strangers, threshold)
@@ -135,7 +138,7 @@ def named(probes: Probes, rule: RejectRule) -> NDArray[np.bool_]:
 
 
 def stranger_rule(
-    strangers: Probes, known: Probes, rehearsed: Probes, made_up: Probes, fpir: float
+    strangers: Probes, known: Probes, rehearsed: Probes, made_up: Probes, fpir: float, skew: float = 0.0
 ) -> tuple[float, float, str]:
     """Return threshold and margin that strangers pass together with probability `fpir`, and how they were found.
 
@@ -152,25 +155,30 @@ def stranger_rule(
         strangers: people left out of the rehearsals; at least one photo.
         known: photos held out of people in the rehearsals; may be empty.
         rehearsed: made-up people, scored by the rehearsals.
-        made_up: made-up people, scored by the final network.
+        made_up: made-up people, scored by the final network; empty where nothing need be moved.
         fpir: between 0 and 1.
+        skew: see `upper_bound`.
     """
     raised = float(strangers.similarity.mean() - strangers.margin.mean())
     scores = _weighed(strangers, raised)
-    bound, how = upper_bound(scores, _weighed(known, raised), strangers.people, fpir)
+    bound, how = upper_bound(scores, _weighed(known, raised), strangers.people, fpir, skew)
     threshold = bound
     if len(rehearsed) and len(made_up):
         after, before = (np.quantile(_weighed(probes, raised), 1.0 - fpir) for probes in (made_up, rehearsed))
         lowest = min(bound, float(np.quantile(scores, _BELOW_MOVED)))
         threshold = max(lowest, bound + float(after - before))
-    return threshold, max(0.0, threshold - raised), f"{how}, moved by {threshold - bound:+.3f}"
+        how += f", moved by {threshold - bound:+.3f}"
+    return threshold, max(0.0, threshold - raised), how
 
 
-def upper_bound(scores: NDArray[np.float64], known: NDArray[np.float64], people: int, fpir: float) -> tuple[float, str]:
+def upper_bound(
+    scores: NDArray[np.float64], known: NDArray[np.float64], people: int, fpir: float, skew: float = 0.0
+) -> tuple[float, str]:
     """Return the score that a new stranger reaches with probability `fpir`, and how it was found, in words.
 
     With 1 / fpir people or more it is the quantile of the scores. With fewer it is the prediction bound of a normal
-    distribution, as if each person had one photo of their own mean and all photos told of the spread. A few look-alikes
+    distribution, as if each person had one photo of their own mean and all photos told of the spread; a skew is allowed
+    for to the first order (Cornish and Fisher, "Moments and cumulants ...", 1938). A few look-alikes
     can drive that bound beyond every score that was seen; where it would refuse more than a tenth of the known, it goes
     no further than that, or than what nearly all photos of the strangers stay below, whichever is more.
 
@@ -179,14 +187,16 @@ def upper_bound(scores: NDArray[np.float64], known: NDArray[np.float64], people:
         known (float64 [M]): of photos of people in the gallery, M >= 0.
         people: how many different people the strangers are, >= 1.
         fpir: between 0 and 1.
+        skew: of the distribution that the scores come from; too few of them are at hand to see it in them.
     """
     source = f"{1.0 - fpir:.0%} {{}} of {len(scores)} photos of {people} people left out of rehearsals"
     if people * fpir >= 1.0:
         # A little more: the stranger who sets the bound does not reach it, also where scores are compared in float32.
         return float(np.quantile(scores, 1.0 - fpir, method="higher")) + 1e-6, source.format("quantile")
     deviation = float(scores.std(ddof=1)) if len(scores) > 1 else _DEVIATION_OF_ONE
-    reach = student_quantile(1.0 - fpir, max(len(scores) - 1, 1)) * math.sqrt(1.0 + 1.0 / people)
-    bound = float(scores.mean()) + reach * deviation
+    reach = student_quantile(1.0 - fpir, max(len(scores) - 1, 1))
+    reach += (reach**2 - 1.0) / 6.0 * skew
+    bound = float(scores.mean()) + reach * math.sqrt(1.0 + 1.0 / people) * deviation
     if people >= _FEW_PEOPLE and len(known) and bound > (far := _far_enough(scores, known)):
         return far, source.format("prediction bound") + ", lowered to name most of the known"
     rough = "rough, from very few strangers: " if people < _FEW_PEOPLE else ""

@@ -9,10 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core.errors import PhotoError, RunCancelledError, TrainingSetTooLargeError
-from core.records import Example
+from core.errors import PhotoError, RunCancelledError, TooFewPeopleError, TrainingSetTooLargeError
+from core.records import Example, PersonClass
 from core.training.request import LoadCrop, SkippedPhoto
 
+_FEWEST_PEOPLE = 2
 _PAGE = 256  # photos handed to the readers between two looks at should_stop
 
 
@@ -66,6 +67,32 @@ def load_crops(
             labels.append(example.class_index)
     tensor = torch.from_numpy(crops[: len(labels)]).permute(0, 3, 1, 2)
     return CropSet(crops=tensor.contiguous(), labels=torch.tensor(labels, dtype=torch.int64)), tuple(skipped)
+
+
+def usable_people(
+    classes: Sequence[PersonClass], labels: Tensor
+) -> tuple[tuple[PersonClass, ...], tuple[PersonClass, ...], Tensor]:
+    """Tell people with a usable training photo from those without.
+
+    Args:
+        classes: all people.
+        labels (int64 [N]): whose the usable training photos are.
+
+    Returns:
+        Those with a photo, those without, and the new number of each class (int64; -2 for those without).
+
+    Raises:
+        TooFewPeopleError: fewer than two have a photo.
+    """
+    present = torch.bincount(labels, minlength=len(classes)) > 0
+    if present.sum() < _FEWEST_PEOPLE:
+        raise TooFewPeopleError(
+            f"Only {int(present.sum())} of {len(classes)} people have a usable training photo, and telling "
+            "people apart takes at least two; no model was made. Label photos of another person."
+        )
+    pairs = list(zip(classes, present.tolist(), strict=True))
+    kept, without = (tuple(person for person, here in pairs if here is wanted) for wanted in (True, False))
+    return kept, without, torch.where(present, present.cumsum(0) - 1, -2)
 
 
 def check_memory(photos: int, size_px: int, max_bytes: int) -> None:

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from core.training.calibrate import NO_PROBES, Calibration, Probes, Trial, calibrate, score_probes
 from core.training.dataset import CropSet
 from core.training.loop import Answers, Learner, answer
-from core.training.split import RehearsalSplit
+from core.training.split import RehearsalSplit, renumbered
 from core.training.synthetic import make_people
 
 _MADE_UP_PEOPLE = 200
@@ -32,12 +32,6 @@ class Rehearsal:
 
     learner: Learner
     unseen: Unseen
-
-
-def renumbered(split: RehearsalSplit, classes: int) -> Tensor:
-    """Return the rehearsal's number of each of `classes` people, int64; people it does not know come after its own."""
-    known = torch.isin(torch.arange(classes), split.people)
-    return torch.where(known, known.cumsum(0) - 1, len(split.people) + (~known).cumsum(0) - 1)
 
 
 def seen_crops(train: CropSet, split: RehearsalSplit) -> CropSet:

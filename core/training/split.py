@@ -50,6 +50,26 @@ def split_for_rehearsals(labels: Tensor, generator: torch.Generator) -> list[Reh
     return [split for split in splits if len(split.held_out) or len(split.strangers)]
 
 
+def split_into_folds(labels: Tensor, folds: int, generator: torch.Generator) -> list[RehearsalSplit]:
+    """Leave each person out of one of some rehearsals, and a fifth of the photos of each of the others once.
+
+    Args:
+        labels (int64 [N]): 0..C-1, every class at least once, C >= 2.
+        folds: how many, >= 2; never more than there are people.
+        generator: decides who and which.
+    """
+    classes = int(labels.max()) + 1
+    turns = min(folds, classes)
+    shuffled = torch.randperm(classes, generator=generator)
+    return [_split(labels, shuffled[turn::turns], turn, turns, generator) for turn in range(turns)]
+
+
+def renumbered(split: RehearsalSplit, classes: int) -> Tensor:
+    """Return the rehearsal's number of each of `classes` people, int64; people it does not know come after its own."""
+    known = torch.isin(torch.arange(classes), split.people)
+    return torch.where(known, known.cumsum(0) - 1, len(split.people) + (~known).cumsum(0) - 1)
+
+
 def _split(labels: Tensor, left_out: Tensor, turn: int, turns: int, generator: torch.Generator) -> RehearsalSplit:
     """Leave these people out, and photos of every `turns`-th of the others."""
     everyone = torch.arange(int(labels.max()) + 1)

@@ -16,13 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.errors import TooFewPeopleError
 from core.nets.registry import NETWORKS
 from core.nets.servable import Servable
 from core.records import EpochProgress, PersonClass
 from core.training.calibrate import Calibration
 from core.training.checkpoint import fingerprint, load_checkpoint, save_checkpoint
-from core.training.dataset import CropSet, check_memory, load_crops
+from core.training.dataset import CropSet, check_memory, load_crops, usable_people
 from core.training.loop import Learner, new_learner, train_one_epoch
 from core.training.recipes import Recipe, recipe_named
 from core.training.rehearsal import (
@@ -39,8 +38,6 @@ from core.training.request import LoadCrop, SkippedPhoto, TrainedNetwork, Traini
 from core.training.split import split_for_rehearsals
 
 __all__ = ["LoadCrop", "SkippedPhoto", "TrainedNetwork", "TrainingRequest", "train_network"]
-
-_FEWEST_PEOPLE = 2
 
 
 def train_network(
@@ -114,18 +111,11 @@ def load_data(request: TrainingRequest, load_crop: LoadCrop, size_px: int, shoul
         load_crops(examples, load_crop, size_px, read_threads=request.read_threads, should_stop=should_stop)
         for examples in (request.train, request.test)
     )
-    present = torch.bincount(train_set.labels, minlength=len(request.classes)) > 0
-    if present.sum() < _FEWEST_PEOPLE:
-        raise TooFewPeopleError(
-            f"Only {int(present.sum())} of {len(request.classes)} people have a usable training photo, and telling "
-            "people apart takes at least two; no model was made. Label photos of another person."
-        )
-    kept = [person for person, here in zip(request.classes, present.tolist(), strict=True) if here]
-    new_labels = torch.where(present, present.cumsum(0) - 1, -2)
+    kept, without, new_labels = usable_people(request.classes, train_set.labels)
     test_set = test_set.relabelled(new_labels)
     return Data(
-        classes=tuple(kept),
-        without_photos=tuple(person for person in request.classes if person not in kept),
+        classes=kept,
+        without_photos=without,
         train=train_set.relabelled(new_labels),
         test=test_set.rows(test_set.labels > -2),
         skipped=train_skipped + test_skipped,
