@@ -16,7 +16,7 @@ from torch import Tensor
 from core.errors import ArtifactCorruptError, ArtifactMissingError, ModelError, ModelParityError, SettingError
 from core.models.artifact import unpack_artifact
 from core.models.manifest import Manifest
-from core.models.variants import VARIANTS, Runner, Variant, fastest_runner
+from core.models.variants import VARIANTS, Runner, Variant, fastest_runner, variants_for
 
 TUNING_BUDGET_S = 1.5
 """Time at load for measuring variants; a batch of 32 takes the compact network about 0.1 s on one core."""
@@ -127,7 +127,7 @@ def load_engine(
     # Half a batch is there for when a whole one finds no memory.
     buckets = sorted({1, max(1, batch_size // 4), (batch_size + 1) // 2, batch_size})
     with _device_errors(device):
-        runner = fastest_runner(artifact, place, variants or VARIANTS[place.type], buckets, tuning_budget_s)
+        runner = fastest_runner(artifact, place, variants or variants_for(place), buckets, tuning_budget_s)
     return Engine(runner=runner, manifest=artifact.manifest, gallery=artifact.gallery, sha256=sha256, buckets=buckets)
 
 

@@ -1,10 +1,12 @@
 """A compact residual CNN with a cosine head: made to learn from a few photos a person, on a CPU, in a minute."""
 
-import torch
+from collections import OrderedDict
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.nets.servable import FaceNetwork
+from core.nets.heads import CosineHead
+from core.nets.servable import Arithmetic, FaceNetwork
 
 _EMBEDDING_DIM = 128
 _WIDTHS = (32, 64, 128, 192)
@@ -15,7 +17,7 @@ class CompactNetwork(FaceNetwork):
     """Four residual stages, a flattened map (so that places on the face keep their meaning), 128 features, cosine head.
 
     Each crop is standardised by its own mean and deviation, which takes out exposure. Pre-activation blocks follow He
-    et al., "Identity mappings in deep residual networks" (2016); the head is that of CosFace (Wang et al., 2018).
+    et al., "Identity mappings in deep residual networks" (2016).
 
     Args:
         classes: C, the rows of the head.
@@ -24,15 +26,11 @@ class CompactNetwork(FaceNetwork):
     """
 
     def __init__(self, classes: int, input_size_px: int = 64, scale: float = 16.0) -> None:
-        super().__init__()
         if input_size_px % 16:
             raise ValueError(f"input_size_px must be a multiple of 16, not {input_size_px}")
-        self.input_size_px = input_size_px
-        self.embedding_dim = _EMBEDDING_DIM
-        self.scale = scale
         side = input_size_px // 16
-        self.stem = nn.Conv2d(3, _WIDTHS[0], kernel_size=5, stride=2, padding=2, bias=False)  # [N, 32, S/2, S/2]
-        self.body = nn.Sequential(
+        stem = nn.Conv2d(3, _WIDTHS[0], kernel_size=5, stride=2, padding=2, bias=False)  # [N, 32, S/2, S/2]
+        body = nn.Sequential(
             ResidualBlock(_WIDTHS[0], _WIDTHS[0], stride=1),  # [N, 32, S/2, S/2]
             ResidualBlock(_WIDTHS[0], _WIDTHS[1], stride=2),  # [N, 64, S/4, S/4]
             ResidualBlock(_WIDTHS[1], _WIDTHS[2], stride=2),  # [N, 128, S/8, S/8]
@@ -40,34 +38,34 @@ class CompactNetwork(FaceNetwork):
             nn.BatchNorm2d(_WIDTHS[3]),
             nn.ReLU(),
         )
-        self.neck = nn.Sequential(
+        neck = nn.Sequential(
             nn.Flatten(),
             nn.Dropout(_DROPOUT),
             nn.Linear(_WIDTHS[3] * side * side, _EMBEDDING_DIM, bias=False),
             nn.BatchNorm1d(_EMBEDDING_DIM),
         )
-        self.prototypes = nn.Parameter(torch.randn(classes, _EMBEDDING_DIM))
+        backbone = nn.Sequential(OrderedDict(arithmetic=Arithmetic(), stem=stem, body=body, neck=neck))
+        super().__init__(backbone, input_size_px=input_size_px, embedding_dim=_EMBEDDING_DIM)
+        self.head = CosineHead(classes, _EMBEDDING_DIM, scale)
 
-    def embed(self, x: Tensor) -> Tensor:
-        """Map crops (float32 [N, 3, S, S], RGB in 0..1) to features (float32 [N, 128], of any length)."""
+    def prepare(self, x: Tensor) -> Tensor:
+        """Standardise each crop (float32 [N, 3, S, S]) by its own mean and deviation."""
         mean = x.mean(dim=(1, 2, 3), keepdim=True)
         deviation = x.std(dim=(1, 2, 3), keepdim=True)
-        x = (x - mean) / (deviation + 0.05)  # 0.05: a blank crop stays finite
-        features: Tensor = self.neck(self.body(self.stem(x)))
-        return features
+        return (x - mean) / (deviation + 0.05)  # 0.05: a blank crop stays finite
 
     def classify(self, features: Tensor) -> Tensor:
         """Map features (float32 [N, 128]) to logits (float32 [N, C]): scaled cosines to the people's prototypes."""
-        return self.scale * F.linear(F.normalize(features, dim=1), F.normalize(self.prototypes, dim=1))
+        logits: Tensor = self.head(features)
+        return logits
 
     def keep_classes(self, classes: int) -> None:
         """Drop the prototypes of all classes from number `classes` on."""
-        self.prototypes = nn.Parameter(self.prototypes.detach()[:classes].clone())
+        self.head.keep_classes(classes)
 
     def gallery(self) -> Tensor:
         """Return the unit prototypes, float32 [C, 128]."""
-        rows: Tensor = F.normalize(self.prototypes.detach(), dim=1)
-        return rows
+        return self.head.gallery()
 
 
 class ResidualBlock(nn.Module):

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from core.nets.servable import FaceNetwork
+from core.nets.servable import Arithmetic, FaceNetwork
 
 _EMBEDDING_DIM = 512
 
@@ -16,13 +16,11 @@ class SeedNetwork(FaceNetwork):
     """
 
     def __init__(self, classes: int, input_size_px: int = 150) -> None:
-        super().__init__()
-        self.input_size_px = input_size_px
-        self.embedding_dim = _EMBEDDING_DIM
         side = input_size_px
         for _ in range(3):
             side = (side - 2) // 2  # 150 -> 74 -> 36 -> 17
-        self.features = nn.Sequential(
+        backbone = nn.Sequential(
+            Arithmetic(),
             *_stage(3, 32),  # [N, 32, 74, 74]
             *_stage(32, 64),  # [N, 64, 36, 36]
             *_stage(64, 128),  # [N, 128, 17, 17]
@@ -30,13 +28,13 @@ class SeedNetwork(FaceNetwork):
             nn.Linear(128 * side * side, _EMBEDDING_DIM),
             nn.ReLU(),
         )
+        super().__init__(backbone, input_size_px=input_size_px, embedding_dim=_EMBEDDING_DIM)
         self.dropout = nn.Dropout(0.5)
         self.head = nn.Linear(_EMBEDDING_DIM, classes)
 
-    def embed(self, x: Tensor) -> Tensor:
-        """Map crops (float32 [N, 3, S, S], RGB in 0..1) to the penultimate layer (float32 [N, 512], >= 0)."""
-        features: Tensor = self.features(x)
-        return features
+    def prepare(self, x: Tensor) -> Tensor:
+        """Return crops (float32 [N, 3, 150, 150], RGB in 0..1) as they are; the features are >= 0."""
+        return x
 
     def classify(self, features: Tensor) -> Tensor:
         """Map the penultimate layer (float32 [N, 512]) to logits (float32 [N, C]); drops half of it in training."""

@@ -8,17 +8,27 @@ from torch.nn import functional as F
 class FaceNetwork(nn.Module):
     """A backbone with its head. Subclasses are scriptable.
 
-    Attributes:
+    Args:
+        backbone: prepared crops to features; begins with an `Arithmetic`, so that `backbone.to(dtype)` is all it takes
+            to compute in another precision. What comes before and after it stays float32.
         input_size_px: side of the square crops it takes.
         embedding_dim: D, the length of its features.
     """
 
-    input_size_px: int
-    embedding_dim: int
+    def __init__(self, backbone: nn.Module, *, input_size_px: int, embedding_dim: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.input_size_px = input_size_px
+        self.embedding_dim = embedding_dim
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """Map crops (float32 [N, 3, S, S], RGB in 0..1) to what the backbone takes (float32)."""
+        raise NotImplementedError
 
     def embed(self, x: Tensor) -> Tensor:
         """Map crops (float32 [N, 3, S, S], RGB in 0..1) to features (float32 [N, D], of any length)."""
-        raise NotImplementedError
+        features: Tensor = self.backbone(self.prepare(x))
+        return features
 
     def classify(self, features: Tensor) -> Tensor:
         """Map features (float32 [N, D]) to logits (float32 [N, C])."""
@@ -31,6 +41,20 @@ class FaceNetwork(nn.Module):
     def gallery(self) -> Tensor | None:
         """Return the people's learned prototypes (float32 [C, D], unit rows); None where the head has none."""
         raise NotImplementedError
+
+
+class Arithmetic(nn.Module):
+    """Turns what comes into the precision of the network it stands in front of."""
+
+    like: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("like", torch.empty(0), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x in the precision that `to(dtype)` gave this module."""
+        return x.to(self.like.dtype)
 
 
 class Servable(nn.Module):
@@ -55,5 +79,5 @@ class Servable(nn.Module):
         Returns:
             Embeddings float32 [N, D] of unit length, and logits float32 [N, C].
         """
-        features = self.network.embed(crops.to(torch.float32) / 255.0)
+        features = self.network.embed(crops.to(torch.float32) / 255.0).to(torch.float32)
         return F.normalize(features, dim=1), self.network.classify(features)

@@ -184,8 +184,8 @@ def _optimiser(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
     if recipe.optimiser is Optimiser.ADAM:
         return torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
     named = dict(network.named_parameters())
-    plain = [p for name, p in named.items() if p.ndim == 1 or name == "prototypes"]
-    decayed = [p for name, p in named.items() if p.ndim > 1 and name != "prototypes"]
+    plain = [p for name, p in named.items() if p.ndim == 1 or name == "head.prototypes"]
+    decayed = [p for name, p in named.items() if p.ndim > 1 and name != "head.prototypes"]
     groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.99))
 

@@ -50,7 +50,7 @@ def test_an_offered_model_serves(store: ModelStore, loader: Loader) -> None:
 
 
 def test_a_newer_generation_replaces_the_model_and_the_old_one_is_freed(store: ModelStore, loader: Loader) -> None:
-    holder, first, second = ModelHolder(loader), make_artifact(store), make_artifact(store)
+    holder, first, second = ModelHolder(loader), make_artifact(store), make_artifact(store, seed=1)
     holder.offer(version=1, generation=1, sha256=first)
     assert holder.current is not None
     old = weakref.ref(holder.current.engine)
@@ -64,7 +64,7 @@ def test_a_chunk_that_runs_keeps_the_model_it_began_with(store: ModelStore, load
     holder = ModelHolder(loader)
     holder.offer(version=1, generation=1, sha256=make_artifact(store))
     serving = holder.current
-    holder.offer(version=2, generation=2, sha256=make_artifact(store))
+    holder.offer(version=2, generation=2, sha256=make_artifact(store, seed=1))
     assert serving is not None
     assert serving.version == 1
     assert len(serving.engine.run(_crops())[0]) == 1
@@ -80,7 +80,7 @@ def test_the_same_generation_is_not_loaded_again(store: ModelStore, loader: Load
 def test_an_older_generation_changes_nothing(store: ModelStore, loader: Loader) -> None:
     holder, sha256 = ModelHolder(loader), make_artifact(store)
     holder.offer(version=2, generation=5, sha256=sha256)
-    assert not holder.offer(version=1, generation=4, sha256=make_artifact(store))
+    assert not holder.offer(version=1, generation=4, sha256=make_artifact(store, seed=1))
     assert holder.current is not None
     assert holder.current.version == 2
 
@@ -148,7 +148,7 @@ def test_a_failed_generation_is_left_alone_for_a_while_and_then_tried_again(stor
 def test_a_newer_generation_does_not_wait_for_a_failed_one(store: ModelStore, loader: Loader) -> None:
     holder = ModelHolder(loader)
     assert not holder.offer(version=1, generation=1, sha256="0" * 64)
-    assert holder.offer(version=2, generation=2, sha256=make_artifact(store))
+    assert holder.offer(version=2, generation=2, sha256=make_artifact(store, seed=1))
     assert holder.failure is None
 
 

@@ -6,7 +6,7 @@ import pytest
 from core.errors import ModelParityError
 from core.models.parity import Outputs, Tolerance, check_outputs, check_parity
 
-TOLERANCE = Tolerance(embedding=1e-3, logit=1e-2)
+TOLERANCE = Tolerance(embedding=1e-3, logit=1e-2, mean_cosine=0.99)
 
 
 def make_outputs(count: int = 2, logit: float = 10.0) -> Outputs:
@@ -27,6 +27,17 @@ def test_an_embedding_that_moves_further_than_allowed_is_refused(row: int) -> No
     actual.embeddings[row] = [0.99875, 0.05, 0.0]
     with pytest.raises(ModelParityError, match="embeddings"):
         check_parity(make_outputs(), actual, TOLERANCE, "it")
+
+
+def test_embeddings_that_all_turn_a_little_are_refused() -> None:
+    """No component moves far, and yet the batch points elsewhere."""
+    loose = Tolerance(embedding=0.2, logit=1e-2, mean_cosine=0.99)
+    actual = make_outputs()
+    actual.embeddings[0] = [0.985, 0.1725, 0.0]
+    check_parity(make_outputs(), actual, loose, "it")  # one of two: a mean of 0.9925
+    actual.embeddings[1] = [0.985, 0.0, 0.1725]
+    with pytest.raises(ModelParityError, match=r"mean cosine of 0\.985"):
+        check_parity(make_outputs(), actual, loose, "it")
 
 
 def test_a_logit_is_measured_against_the_largest() -> None:

@@ -1,0 +1,33 @@
+"""The cosine head: people as directions in the space of embeddings."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class CosineHead(nn.Module):
+    """Scaled cosines to one prototype a class, as in CosFace (Wang et al., 2018). Scriptable.
+
+    Args:
+        classes: C, how many people.
+        embedding_dim: D, length of the features it takes.
+        scale: what cosines are multiplied by to make logits.
+    """
+
+    def __init__(self, classes: int, embedding_dim: int, scale: float) -> None:
+        super().__init__()
+        self.scale = scale
+        self.prototypes = nn.Parameter(torch.randn(classes, embedding_dim))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features (float32 [N, D], of any length) to logits (float32 [N, C])."""
+        return self.scale * F.linear(F.normalize(features, dim=1), F.normalize(self.prototypes, dim=1))
+
+    def keep_classes(self, classes: int) -> None:
+        """Drop the prototypes of all classes from number `classes` on."""
+        self.prototypes = nn.Parameter(self.prototypes.detach()[:classes].clone())
+
+    def gallery(self) -> Tensor:
+        """Return the unit prototypes, float32 [C, D]."""
+        rows: Tensor = F.normalize(self.prototypes.detach(), dim=1)
+        return rows
