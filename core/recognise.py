@@ -13,7 +13,8 @@ import numpy as np
 
 from core.errors import InputError
 from core.faces.match import decide
-from core.finding import FaceCrop, FaceSource, WholePhotos
+from core.faces.quality import QualityGate
+from core.finding import FaceCrop, FaceSource, FoundFaces, WholePhotos
 from core.outcomes import SeenFace, embeddings_to_keep, photo_result
 from core.prefetch import Prefetcher
 from core.reading import LoadedPhoto, PhotoLoader, Reader, find_faces
@@ -216,7 +217,16 @@ class _Progress:
 
 def face_source(engine: "Engine", limits: "DecodeLimits") -> FaceSource:
     """Return what makes photos the crops that a model was trained on."""
-    return WholePhotos(limits=limits, size_px=engine.manifest.input_size_px)
+    manifest = engine.manifest
+    if engine.detector is None or manifest.template is None:
+        return WholePhotos(limits=limits, size_px=manifest.input_size_px)
+    return FoundFaces(
+        limits=limits,
+        detector=engine.detector,
+        template=manifest.template,
+        size_px=manifest.input_size_px,
+        gate=QualityGate(),
+    )
 
 
 def _batched(photos: Iterable[LoadedPhoto], size: int, on_photo: Callable[[], None]) -> Iterator[list[LoadedPhoto]]:

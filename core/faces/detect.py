@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from core.faces.detect_network import FaceDetectorNetwork
 from core.faces.detect_scale import ScaledPhoto, canvas_of, prepare_for_detection, scale_photo, stack_photos
 from core.faces.detect_weights import read_yunet
-from core.models.engine import find_device
+from core.models.devices import find_device
 
 MIN_SCORE = 0.6
 """Least score of a face, 0..1. What OpenCV's samples of YuNet take; the quality gate judges what passes."""
@@ -48,6 +48,14 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    def scaled(self, factor: float) -> "Detections":
+        """Return the same faces in pixels of the photo at `factor` times the size."""
+        return Detections(
+            boxes_xyxy_px=self.boxes_xyxy_px * np.float32(factor),
+            landmarks_px=self.landmarks_px * np.float32(factor),
+            scores=self.scores,
+        )
 
 
 class Detector:

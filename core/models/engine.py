@@ -1,4 +1,4 @@
-"""The engine: a verified, warmed model on one device that turns crops into embeddings and logits.
+"""The engine: a verified, warmed model on one device that turns crops into embeddings and logits, and its detector.
 
 Does not decide whose faces they are, and does not choose which model serves.
 """
@@ -13,10 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core.errors import ArtifactCorruptError, ArtifactMissingError, ModelError, ModelParityError, SettingError
+from core.errors import ArtifactCorruptError, ArtifactMissingError, ModelError, ModelParityError
+from core.faces.detect import Detector, load_detector
 from core.models.artifact import unpack_artifact
+from core.models.devices import find_device
 from core.models.manifest import Manifest
-from core.models.variants import VARIANTS, Runner, Variant, fastest_runner, variants_for
+from core.models.variants import Runner, Variant, fastest_runner, variants_for
 
 TUNING_BUDGET_S = 1.5
 """Time at load for measuring variants; a batch of 32 takes the compact network about 0.1 s on one core."""
@@ -26,7 +28,14 @@ class Engine:
     """A model that serves. Made by `load_engine`; `run` is called from one thread at a time."""
 
     def __init__(
-        self, *, runner: Runner, manifest: Manifest, gallery: NDArray[np.float32], sha256: str, buckets: Sequence[int]
+        self,
+        *,
+        runner: Runner,
+        manifest: Manifest,
+        gallery: NDArray[np.float32],
+        sha256: str,
+        buckets: Sequence[int],
+        detector: Detector | None = None,
     ) -> None:
         self.manifest = manifest
         """What the model is."""
@@ -40,6 +49,8 @@ class Engine:
         """How it runs: the fastest way that was found right."""
         self.batch_size = buckets[-1]
         """Crops it takes at once; more are split."""
+        self.detector = detector
+        """Finds the faces, on the same device; None when the model takes whole photos."""
         self._runner: Runner | None = runner
         self._buckets = tuple(buckets)
 
@@ -71,10 +82,10 @@ class Engine:
 
     def close(self) -> None:
         """Free the network's memory. Calling it again does nothing."""
-        if self._runner is not None and self._runner.device.type == "cuda":
-            self._runner = None
+        on_gpu = self._runner is not None and self._runner.device.type == "cuda"
+        self._runner = self.detector = None
+        if on_gpu:
             torch.cuda.empty_cache()
-        self._runner = None
 
     def _run_part(self, part: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Run at most one batch, padded with black to the next bucket: another size would be compiled anew."""
@@ -110,7 +121,8 @@ def load_engine(
         tuning_budget_s: seconds for measuring them; the first is always tried.
 
     Returns:
-        An engine that has answered the golden batch right in every batch size.
+        An engine that has answered the golden batch right in every batch size, and its detector where the model is for
+        faces that are found.
 
     Raises:
         ArtifactMissingError: there is no such file, or it cannot be read.
@@ -118,6 +130,7 @@ def load_engine(
         ManifestVersionError: its manifest is in a format that this version does not read.
         ModelParityError: its answers are of the wrong shape, not finite, or not the golden ones.
         ModelError: the device has no room for it.
+        WeightsUnreadableError: its detector is none.
         SettingError: there is no such device.
     """
     place = find_device(device)
@@ -128,28 +141,15 @@ def load_engine(
     buckets = sorted({1, max(1, batch_size // 4), (batch_size + 1) // 2, batch_size})
     with _device_errors(device):
         runner = fastest_runner(artifact, place, variants or variants_for(place), buckets, tuning_budget_s)
-    return Engine(runner=runner, manifest=artifact.manifest, gallery=artifact.gallery, sha256=sha256, buckets=buckets)
-
-
-def find_device(name: str) -> torch.device:
-    """Return the device that a name means.
-
-    Args:
-        name: `cpu`, `cuda` or `cuda:N`.
-
-    Raises:
-        SettingError: there is no such device.
-    """
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise SettingError(f"{name!r} is no device. Name `cpu`, `cuda` or `cuda:N`.") from None
-    if device.type not in VARIANTS:
-        raise SettingError(f"Models do not run on {name!r}. Name `cpu`, `cuda` or `cuda:N`.")
-    found = torch.cuda.device_count() if device.type == "cuda" else 1
-    if (device.index or 0) >= found:
-        raise SettingError(f"There is no {name}: torch sees {found} CUDA devices here. Use `cpu`, or check the driver.")
-    return device
+        detector = None if artifact.detector is None else load_detector(artifact.detector, device)
+    return Engine(
+        runner=runner,
+        manifest=artifact.manifest,
+        gallery=artifact.gallery,
+        sha256=sha256,
+        buckets=buckets,
+        detector=detector,
+    )
 
 
 def _read_verified(path: Path, sha256: str) -> bytes:

@@ -3,18 +3,22 @@
 The learning itself is in core.training.prototypes.
 """
 
+import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from core.errors import RunCancelledError
+from core.models.variants import onednn_fusion
 from core.nets.servable import Servable
 from core.records import EpochProgress, Example, PersonClass
 from core.training.dataset import load_crops, usable_people
-from core.training.loop import answer
 from core.training.prototypes import (
     HEAD,
     Embeddings,
@@ -27,17 +31,19 @@ from core.training.prototypes import (
 )
 from core.training.report import describe, score
 from core.training.request import LoadCrop, SkippedPhoto, TrainedNetwork, TrainingRequest
+from core.training.reproducible import reproducible
 
 if TYPE_CHECKING:
-    from core.nets.imported import ImportedNetwork
+    from core.nets.imported import Embedder, ImportedNetwork
     from core.training.calibrate import Calibration
 
+_BATCH = 32
 _PAGE = 256  # photos embedded between two looks at should_stop
 
 
 def train_head(
     request: TrainingRequest,
-    network: "ImportedNetwork",
+    embedder: "Embedder",
     *,
     backbone: str,
     load_crop: LoadCrop,
@@ -48,7 +54,7 @@ def train_head(
 
     Args:
         request: what to learn and from what; its recipe is not asked.
-        network: the backbone; its head is replaced.
+        embedder: the backbone; shared with the network that comes of it.
         backbone: its name.
         load_crop: reads one photo; called from `request.read_threads` threads.
         on_epoch: told of every finished epoch, in order.
@@ -59,25 +65,24 @@ def train_head(
         RunCancelledError: `should_stop` said so.
         SourceUnreachableError: out of `load_crop`.
     """
-    network = network.to(torch.device(request.device)).eval()
-    (train, train_skipped), (test, test_skipped) = (
-        embed_photos(examples, network, request, load_crop, should_stop) for examples in (request.train, request.test)
-    )
+    with _compiled(embedder, request) as embed:
+        (train, train_skipped), (test, test_skipped) = (
+            embed_photos(examples, embed, request, load_crop, should_stop) for examples in (request.train, request.test)
+        )
     classes, without, new_labels = usable_people(request.classes, train.labels)
     train, test = train.relabelled(new_labels), test.relabelled(new_labels)
     test = test.rows(test.labels > -2)
     final, rehearsals, history = train_on(train, request, on_epoch, should_stop)
     calibration = calibrate_head(rehearsals, final, train)
-    network.head.set_prototypes(final.gallery, HEAD.scale)
     skipped = train_skipped + test_skipped
     return TrainedNetwork(
-        network=Servable(network.cpu()).eval(),
+        network=Servable(_with_head(embedder, final.gallery)).eval(),
         gallery=final.gallery,
         classes=classes,
         backbone=backbone,
         recipe=HEAD.name,
-        input_size_px=network.input_size_px,
-        embedding_dim=network.embedding_dim,
+        input_size_px=embedder.input_size_px,
+        embedding_dim=embedder.embedding_dim,
         rule=calibration.rule,
         metrics={
             "test": judge(test, final, calibration, classes),
@@ -94,9 +99,37 @@ def train_head(
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class CompiledEmbedder:
+    """An embedder that is compiled for one batch size."""
+
+    module: torch.jit.ScriptModule
+    device: torch.device
+    input_size_px: int
+    embedding_dim: int
+
+    def __call__(self, crops: Tensor) -> Tensor:
+        """Embed crops (uint8 [N, 3, S, S]): float32 [N, D] of unit length, on the CPU."""
+        padded = F.pad(crops, (0, 0, 0, 0, 0, 0, 0, -len(crops) % _BATCH))  # another size would be compiled anew
+        with torch.inference_mode():
+            parts = [self.module(part.to(self.device).float() / 255.0).cpu() for part in padded.split(_BATCH)]
+        return F.normalize(torch.cat(parts)[: len(crops)], dim=1)
+
+
+@contextmanager
+def _compiled(embedder: "Embedder", request: TrainingRequest) -> Iterator[CompiledEmbedder]:
+    """Compile an embedder for the run's device; the embedder is left on the CPU."""
+    device = torch.device(request.device)
+    module = torch.jit.freeze(torch.jit.script(copy.deepcopy(embedder).to(device).eval()))
+    with reproducible(request), onednn_fusion(device.type == "cpu"):
+        yield CompiledEmbedder(
+            module=module, device=device, input_size_px=embedder.input_size_px, embedding_dim=embedder.embedding_dim
+        )
+
+
 def embed_photos(
     examples: Sequence[Example],
-    network: "ImportedNetwork",
+    embed: CompiledEmbedder,
     request: TrainingRequest,
     load_crop: LoadCrop,
     should_stop: Callable[[], bool],
@@ -107,20 +140,20 @@ def embed_photos(
         RunCancelledError: `should_stop` said so.
         SourceUnreachableError: out of `load_crop`.
     """
-    vectors: list[Tensor] = [torch.empty(0, network.embedding_dim)]
+    vectors: list[Tensor] = [torch.empty(0, embed.embedding_dim)]
     labels: list[Tensor] = [torch.empty(0, dtype=torch.int64)]
     skipped: list[SkippedPhoto] = []
     for start in range(0, len(examples), _PAGE):
         page, missed = load_crops(
             examples[start : start + _PAGE],
             load_crop,
-            network.input_size_px,
+            embed.input_size_px,
             read_threads=request.read_threads,
             should_stop=should_stop,
         )
         skipped.extend(missed)
         if len(page):
-            vectors.append(answer(network, page.crops, torch.device(request.device)).embeddings)
+            vectors.append(embed(page.crops))
             labels.append(page.labels)
     return Embeddings(vectors=torch.cat(vectors), labels=torch.cat(labels)), tuple(skipped)
 
@@ -166,3 +199,12 @@ def judge(
         return None
     vectors, gallery = test.vectors.numpy(), final.gallery.numpy()
     return score(vectors, vectors @ gallery.T, gallery, test.labels.numpy(), calibration.rule, classes)
+
+
+def _with_head(embedder: "Embedder", gallery: Tensor) -> "ImportedNetwork":
+    """Put people onto a backbone: unit rows, float32 [C, D]."""
+    from core.nets.imported import ImportedNetwork
+
+    network = ImportedNetwork(embedder, len(gallery), HEAD.scale)
+    network.head.prototypes = torch.nn.Parameter(gallery.clone())
+    return network

@@ -6,8 +6,7 @@ and the moment to stop, because a network gives even a stranger's photo to someb
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from core.training.rehearsal import (
     validate,
 )
 from core.training.report import describe, score
+from core.training.reproducible import reproducible
 from core.training.request import LoadCrop, SkippedPhoto, TrainedNetwork, TrainingRequest
 from core.training.split import split_for_rehearsals
 
@@ -222,19 +222,3 @@ def judge(run: Run, data: Data, gallery: Tensor, calibration: Calibration) -> di
         "people_without_photos": [person.name for person in data.without_photos],
         "photos_skipped": len(data.skipped),
     }
-
-
-@contextmanager
-def reproducible(request: TrainingRequest) -> Iterator[None]:
-    """Seed torch's global generators and fix the number of threads; put everything back afterwards."""
-    device, threads = torch.device(request.device), torch.get_num_threads()
-    benchmark, deterministic = torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
-    try:
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(request.seed)
-            torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
-            torch.set_num_threads(request.threads or threads)
-            yield
-    finally:
-        torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = benchmark, deterministic
-        torch.set_num_threads(threads)
