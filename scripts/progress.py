@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from scripts.output import make_console, print_text, say
+from scripts.output import make_console, print_text, say, show_bytes
 
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 # The time over which a rate is taken: of photos, and of epochs, each of which may take a minute.
 _QUICK_S = 30.0
 _SLOW_S = 600.0
+_BYTES = "bytes"
 
 
 class Bar(Protocol):
@@ -63,7 +64,7 @@ def show_progress(
     Args:
         label: what is going on.
         total: how much there is to do; None when it is not known (yet).
-        unit: what is counted (`photos`); with neither this nor a total, only a spinner is shown.
+        unit: what is counted (`photos`, `bytes`); with neither this nor a total, only a spinner is shown.
         rate: whether to show how many of the unit a second; without, each may take a while.
     """
     if not sys.stderr.isatty():
@@ -79,11 +80,19 @@ def show_progress(
 
 
 def _columns(total: float | None, unit: str | None, *, rate: bool) -> list["ProgressColumn"]:
-    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        SpinnerColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     columns: list[ProgressColumn] = [SpinnerColumn(), TextColumn("{task.description}", markup=False)]
     if total is not None or unit is not None:
-        columns += [BarColumn(bar_width=20), MofNCompleteColumn()]
+        amount = DownloadColumn(binary_units=True) if unit == _BYTES else MofNCompleteColumn()
+        columns += [BarColumn(bar_width=20), amount]
     if rate and unit is not None:
         columns.append(_rate_column(unit))
     elif unit is not None:
@@ -103,6 +112,8 @@ def _rate_column(unit: str) -> "ProgressColumn":
 
         def render(self, task: Task) -> Text:
             speed = task.speed or 0.0
+            if unit == _BYTES:
+                return Text(f"{show_bytes(speed)}/s")
             return Text(f"{speed:,.0f} {unit}/s" if speed >= 10 else f"{speed:.1f} {unit}/s")
 
     return Rate()

@@ -12,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from core.disk import sync_file
 from core.images.decode import DECODE_PATH
 from core.images.drawn_people import draw_people
 from core.images.drawn_photo import take_photo
 from core.models.artifact import Golden, pack_artifact, unpack_artifact
 from core.models.manifest import Manifest
 from core.models.parity import EXPORT_TOLERANCE, Outputs, check_outputs, check_parity
-from core.models.store import sync_file
 from core.models.variants import to_outputs
 from core.records import FacesMode
 
