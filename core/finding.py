@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from core.faces.quality import Quality, QualityGate
     from core.images.decode import DecodeLimits
 
+DEFAULT_TEMPLATE = ((0.3156, 0.4616), (0.6826, 0.4616), (0.5002, 0.6405), (0.3495, 0.8247), (0.6534, 0.8247))
+"""Where landmarks lie in the crops of a network that is trained from scratch: eyes, nose, corners of the mouth, as in
+face-reidentification-retail-0095, which shows the whole face with a little around it."""
 _FULL_SIDE_PX = 3000
 """Faces are cut out of the pixels as they were taken, unless the photo's shorter side is twice as long as this."""
 

@@ -82,6 +82,11 @@ class Recogniser:
         """Reading threads that hang in a photo and were given up: a reason to start the process anew when they grow."""
         return self._prefetcher.stuck_threads
 
+    @property
+    def mode(self) -> FacesMode:
+        """What the model was trained on, and the only kind of photos that it takes."""
+        return self._engine.manifest.faces
+
     def use_engine(self, engine: "Engine") -> None:
         """Recognise with another model from the next call on."""
         self._engine = engine
@@ -134,9 +139,8 @@ class Recogniser:
         Raises:
             InputError: the model does not serve this mode.
         """
-        trained = self._engine.manifest.faces
-        if mode is not trained:
-            raise InputError(_OTHER_MODE[trained])
+        if mode is not self.mode:
+            raise InputError(_OTHER_MODE[self.mode])
 
     def _groups(self, photos: Iterable[LoadedPhoto], on_photo: Callable[[], None]) -> Iterator[list[LoadedPhoto]]:
         """Find faces, a batch of photos at a time, and gather photos until their faces fill a batch."""

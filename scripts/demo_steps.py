@@ -24,7 +24,7 @@ from scripts.demo_score import ScoredPhoto, score_people, score_row
 from scripts.progress import show_progress
 from scripts.report import ReportData, Seconds, write_report
 from scripts.report_pictures import Thumbnails
-from scripts.retrain import RECIPES
+from scripts.training_choice import SCRATCH_RECIPES
 from scripts.waiting import fresh_nodes, wait_for_job, wait_for_run
 from workers.doorbell import Doorbell
 from workers.enrolment import import_people
@@ -121,7 +121,7 @@ def train(stage: Stage, epochs: int | None) -> ServingModel:
     """
     options = {"epochs": epochs, "seed": 0, "activate": True, "who": _AUTHOR}
     with stage.database.write() as session:
-        queued = runs.create_run(session, recipe=RECIPES[0], options=options, now=utc_now())
+        queued = runs.create_run(session, recipe=SCRATCH_RECIPES[0], options=options, now=utc_now())
     stage.doorbell.ring_run(queued.id)
     with stage.database.write() as session:
         runs.mark_rung(session, queued.id, utc_now())

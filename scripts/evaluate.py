@@ -53,8 +53,8 @@ def evaluate(
 ) -> None:
     """Measure a model on labelled photos and on strangers, without storing anything.
 
-    DIR holds DIR/<person>/<image>, or train/ and test/, of which test/ is taken. Each photo is one face. Rates are of
-    the photos that could be used.
+    DIR holds DIR/<person>/<image>, or train/ and test/, of which test/ is taken. A model that finds faces is asked
+    about the largest good face of each photo. Rates are of the photos that could be used.
     """
     settings = Settings.from_env()
     invocation.on_interrupt = "Nothing was stored."
@@ -183,8 +183,12 @@ def _recognise(recogniser: "Recogniser", uris: list[str], tell: Callable[[int], 
     tasks = (PhotoTask(ordinal=number, uri=uri) for number, uri in enumerate(uris))
     before = 0
     while some := list(islice(tasks, _PHOTOS_A_CALL)):
-        yield from recogniser.recognise(some, lambda done, before=before: tell(before + done))  # type: ignore[misc]
+        yield from recogniser.recognise(some, _from_there(tell, before), faces=recogniser.mode)
         before += len(some)
+
+
+def _from_there(tell: Callable[[int], None], before: int) -> Callable[[int], None]:
+    return lambda done: tell(before + done)
 
 
 def _from(bar: Bar, start: int) -> Callable[[int], None]:

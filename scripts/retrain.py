@@ -5,28 +5,40 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from core.clock import utc_now
-from core.errors import InputError, RedisUnreachableError, TooFewPeopleError
-from core.records import RunState
+from core.errors import RedisUnreachableError, TooFewPeopleError
+from core.records import FacesMode, RunState
 from core.settings import Settings
+from core.weights.store import WeightsStore
 from scripts.common import Invocation, command, current_user, open_database
 from scripts.documents import run_document
 from scripts.failures import ExitCode
 from scripts.model_report import print_run_end
 from scripts.output import make_console, say, write_json
+from scripts.training_choice import RECIPES, choose_training
 from scripts.waiting import wait_for_run, why_run_waits
 
 if TYPE_CHECKING:
     from db.engine import Database
     from db.tables import Model, Run
 
-RECIPES = ("compact", "seed")
 _FEWEST_PEOPLE = 2
 
 
 @command("retrain", example="facefleet retrain --wait\nfacefleet retrain --recipe seed --epochs 5 --no-activate --json")
 @click.option("--wait", is_flag=True, help="Show progress until the run ends.")
-@click.option("--recipe", type=click.Choice(RECIPES), help="How to train.", show_default=RECIPES[0])
-@click.option("--backbone", type=click.Choice(RECIPES), help="The network to train.", show_default="the recipe's")
+@click.option("--recipe", type=click.Choice(RECIPES), help="How to train.", show_default="the backbone's")
+@click.option(
+    "--backbone",
+    metavar="NAME",
+    help="Pretrained weights to build on (see `facefleet weights list`), or compact or seed: from scratch.",
+    show_default="face-reidentification-retail-0095 if it is there, else compact",
+)
+@click.option(
+    "--faces",
+    type=click.Choice([mode.value for mode in FacesMode]),
+    help="Find the face in each labelled photo (detect), or take each photo as a face (crop).",
+    show_default="detect with pretrained weights, else crop",
+)
 @click.option("--epochs", type=click.IntRange(1, 10_000), help="Rounds over the photos.", show_default="the recipe's")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Seed of all that is drawn by chance.")
 @click.option("--no-activate", is_flag=True, help="Register the model without letting it serve.")
@@ -35,6 +47,7 @@ def retrain(
     wait: bool,
     recipe: str | None,
     backbone: str | None,
+    faces: str | None,
     epochs: int | None,
     seed: int,
     no_activate: bool,
@@ -45,9 +58,19 @@ def retrain(
     trained, compiled and checked. Without Redis the run is recorded all the same, and the exit code is 3.
     """
     settings = Settings.from_env()
-    options = {"epochs": epochs, "seed": seed, "activate": not no_activate, "who": current_user()}
+    choice = choose_training(
+        WeightsStore.from_settings(settings), recipe, backbone, FacesMode(faces) if faces else None
+    )
+    options = {
+        "backbone": choice.backbone,
+        "faces": choice.faces.value,
+        "epochs": epochs,
+        "seed": seed,
+        "activate": not no_activate,
+        "who": current_user(),
+    }
     with open_database(settings) as database:
-        run = _queue_run(database, _choose_recipe(recipe, backbone), options)
+        run = _queue_run(database, choice.recipe, options)
         rung = _ring(database, settings, run)
         if wait and rung:
             run = wait_for_run(database, run.public_id, invocation)
@@ -59,15 +82,6 @@ def retrain(
         raise click.exceptions.Exit(ExitCode.UNREACHABLE)
     if run.state in {RunState.FAILED, RunState.CANCELLED}:
         raise click.exceptions.Exit(ExitCode.FAILURES)
-
-
-def _choose_recipe(recipe: str | None, backbone: str | None) -> str:
-    """Each recipe trains the network of its own name; naming either is enough."""
-    if recipe and backbone and recipe != backbone:
-        raise InputError(
-            f"The recipe {recipe!r} does not train the network {backbone!r}; nothing was queued. Leave one of them out."
-        )
-    return recipe or backbone or RECIPES[0]
 
 
 def _queue_run(database: "Database", recipe: str, options: dict[str, Any]) -> "Run":

@@ -28,7 +28,13 @@ class Tally:
     named_wrong: int = 0
     unknown: int = 0
     ambiguous: int = 0
+    low_quality: int = 0
     no_face: int = 0
+
+    @property
+    def refused(self) -> int:
+        """Photos that could be used and got no name."""
+        return self.unknown + self.ambiguous + self.low_quality + self.no_face
 
     @property
     def usable(self) -> int:
@@ -63,6 +69,8 @@ class Tally:
             self.named_wrong += face.person_id != truth
         elif face.outcome is FaceOutcome.AMBIGUOUS:
             self.ambiguous += 1
+        elif face.outcome is FaceOutcome.LOW_QUALITY:
+            self.low_quality += 1
         else:
             self.unknown += 1
 
@@ -118,7 +126,12 @@ class Scorecard:
             "top5_accuracy": known.share(known.in_top5),
             "named_right": known.named_right,
             "named_wrong": known.named_wrong,
-            "refused": {"unknown": known.unknown, "ambiguous": known.ambiguous, "no_face": known.no_face},
+            "refused": {
+                "unknown": known.unknown,
+                "ambiguous": known.ambiguous,
+                "low_quality": known.low_quality,
+                "no_face": known.no_face,
+            },
             "tpir": known.share(known.named_right),
             "people": [{"name": name, **_person(tally)} for name, tally in self.people.items()],
             "confusions": self.list_confusions(),
@@ -144,8 +157,8 @@ class Scorecard:
 
 
 def main_face(result: PhotoResult) -> FaceResult | None:
-    """Return the face that a photo is about: the largest."""
-    return max(result.faces, key=_area, default=None)
+    """Return the face that a photo is about: the largest of those that pass the quality gate, or else of all."""
+    return max(result.faces, key=lambda face: (not face.quality_reasons, _area(face)), default=None)
 
 
 def _area(face: FaceResult) -> float:
@@ -160,7 +173,7 @@ def _person(tally: Tally) -> dict[str, Any]:
         "nearest_right": tally.nearest_right,
         "named_right": tally.named_right,
         "named_wrong": tally.named_wrong,
-        "refused": tally.unknown + tally.ambiguous + tally.no_face,
+        "refused": tally.refused,
     }
 
 

@@ -44,8 +44,14 @@ def _of(tally: "Tally", count: int) -> str:
 
 
 def _refused(tally: "Tally") -> str:
-    refused = tally.unknown + tally.ambiguous + tally.no_face
-    return f"{_of(tally, refused)}: {tally.unknown:,} unknown, {tally.ambiguous:,} ambiguous, {tally.no_face:,} no face"
+    parts = {
+        "unknown": tally.unknown,
+        "ambiguous": tally.ambiguous,
+        "low quality": tally.low_quality,
+        "no face": tally.no_face,
+    }
+    shown = ", ".join(f"{count:,} {name}" for name, count in parts.items() if count)
+    return f"{_of(tally, tally.refused)}: {shown}" if shown else _of(tally, 0)
 
 
 def _not_enrolled(card: "Scorecard") -> str | None:
@@ -69,7 +75,7 @@ def _print_people(console: "Console", card: "Scorecard") -> None:
         title=f"People not always named right ({len(worst):,} of {len(card.people):,})",
     )
     for name, tally in worst[:_PEOPLE_SHOWN]:
-        refused = tally.unknown + tally.ambiguous + tally.no_face
+        refused = tally.refused
         add_row(table, name, tally.photos, tally.nearest_right, tally.named_right, tally.named_wrong, refused)
     console.print()
     console.print(table)

@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from core.clock import utc_now
-from core.errors import InputError, RedisUnreachableError
+from core.errors import RedisUnreachableError
 from core.records import FacesMode, JobState
 from core.settings import Settings
+from core.weights.store import WeightsStore
 from scripts.common import Invocation, command, find_doorbell, open_database
 from scripts.documents import job_document
 from scripts.failures import ExitCode
 from scripts.job_report import print_job_summary
 from scripts.output import make_console, say, show_count, write_json
 from scripts.progress import show_progress
+from scripts.training_choice import faces_can_be_found
 from scripts.waiting import wait_for_job
 
 if TYPE_CHECKING:
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
 @click.option(
     "--faces",
     type=click.Choice([mode.value for mode in FacesMode]),
-    default=FacesMode.CROP.value,
-    help="What the photos are: each one face already (crop), or photographs to find faces in (detect).",
+    help="What the photos are: photographs to find faces in (detect), or each one face already (crop).",
+    show_default="what the model that serves was trained on",
 )
 @click.option("--name", default="", help="A name for people to know the job by.", show_default="the first source")
 @click.option("--idempotency-key", metavar="K", help="Submitting again under the same key gives the same job.")
@@ -44,7 +46,7 @@ def submit(
     invocation: Invocation,
     sources: tuple[str, ...],
     wait: bool,
-    faces: str,
+    faces: str | None,
     name: str,
     idempotency_key: str | None,
     max_parallel: int | None,
@@ -55,18 +57,17 @@ def submit(
     s3://bucket/folder. The job is recorded at once; workers identify its photos in the background. Without Redis the
     job is recorded all the same, and the exit code is 3.
     """
-    _require_crops(faces)
     from workers.submit import SubmitRequest
 
     settings = Settings.from_env()
-    request = SubmitRequest(
-        sources=sources,
-        faces_mode=FacesMode(faces),
-        name=name or sources[0],
-        idempotency_key=idempotency_key,
-        max_parallel=max_parallel,
-    )
     with open_database(settings) as database:
+        request = SubmitRequest(
+            sources=sources,
+            faces_mode=FacesMode(faces) if faces else _choose_mode(database, settings),
+            name=name or sources[0],
+            idempotency_key=idempotency_key,
+            max_parallel=max_parallel,
+        )
         submission = _submit(database, settings, request, invocation)
         wait = wait and submission.rung  # without Redis there is nothing to wait for yet
         document = _follow(database, submission.job_public_id, wait, invocation)
@@ -76,12 +77,15 @@ def submit(
         raise click.exceptions.Exit(ExitCode.FAILURES)
 
 
-def _require_crops(faces: str) -> None:
-    if faces != FacesMode.CROP:
-        raise InputError(
-            "This version identifies photos that are one face each and finds no faces in larger photographs. "
-            "Nothing was submitted. Cut the faces out and submit them with `--faces crop`."
-        )
+def _choose_mode(database: "Database", settings: Settings) -> FacesMode:
+    """Return what the model that serves was trained on; before the first, what can be done on this machine."""
+    from db.registry import get_model, serving_model
+
+    with database.read() as session:
+        serving = serving_model(session)
+        if serving is not None:
+            return FacesMode(get_model(session, serving.version).manifest["faces"])
+    return FacesMode.DETECT if faces_can_be_found(WeightsStore.from_settings(settings)) else FacesMode.CROP
 
 
 def _submit(database: "Database", settings: Settings, request: "SubmitRequest", invocation: Invocation) -> "Submission":

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.clock import Clock
 from core.disk import told_when_full
@@ -31,6 +31,7 @@ from db.engine import Database
 from db.ids import model_version
 from db.runs import RunLease
 from workers.heartbeat import Heartbeat
+from workers.preparation import Preparation, prepare_training
 from workers.pulse import SlotReporter
 from workers.retry import is_device_error, retry_database
 from workers.snapshot import Snapshot
@@ -124,10 +125,13 @@ def _work(lease: RunLease, heartbeat: Heartbeat, context: TrainContext) -> None:
     _set_stage(lease, "reading labels", context)
     snapshot = _freeze(folder / "snapshot.jsonl", context)
     _set_stage(lease, "training", context, snapshot.digest)
-    trained = _train(lease, snapshot, folder / _CHECKPOINTS, heartbeat, context)
+    prepared = prepare_training(
+        lease.recipe, lease.options, context.settings, device=context.device, threads=context.threads
+    )
+    trained = _train(lease, snapshot, prepared, folder / _CHECKPOINTS, heartbeat, context)
     _set_stage(lease, "exporting", context)
     staged = folder / _STAGED
-    manifest = _export(trained, staged, snapshot.digest, context)
+    manifest = _export(trained, prepared, staged, snapshot.digest, context)
     retry_database(lambda: _publish(lease, staged, manifest, context))
 
 
@@ -148,18 +152,17 @@ def _freeze(file: Path, context: TrainContext) -> Snapshot:
 
 
 def _train(
-    lease: RunLease, snapshot: Snapshot, checkpoints: Path, heartbeat: Heartbeat, context: TrainContext
+    lease: RunLease,
+    snapshot: Snapshot,
+    prepared: Preparation,
+    checkpoints: Path,
+    heartbeat: Heartbeat,
+    context: TrainContext,
 ) -> "TrainedNetwork":
-    """Train the network; each epoch is recorded when it ends."""
-    from core.finding import WholePhotos
-    from core.images.decode import DecodeLimits
-    from core.images.read import PhotoReader
-    from core.nets.registry import NETWORKS
-    from core.reading import CropReader
-    from core.training.recipes import recipe_named
+    """Train the network, or a head on a pretrained one; each epoch is recorded when it ends."""
+    from core.training.head import train_head
     from core.training.train import TrainingRequest, train_network
 
-    settings = context.settings
     request = TrainingRequest(
         classes=snapshot.classes,
         train=snapshot.train,
@@ -169,22 +172,22 @@ def _train(
         seed=lease.options.get("seed", 0),
         device=context.device,
         threads=context.threads,
-        read_threads=settings.read_threads,
+        read_threads=context.settings.read_threads,
     )
-    size_px = NETWORKS[recipe_named(lease.recipe).backbone].input_size_px
-    source = WholePhotos(limits=DecodeLimits.from_settings(settings), size_px=size_px)
-    load_crop = CropReader(PhotoReader.from_settings(settings), source)
+    watched: dict[str, Any] = {
+        "load_crop": prepared.load_crop,
+        "on_epoch": heartbeat.record_epoch,
+        "should_stop": heartbeat.should_stop,
+    }
+    if prepared.embedder is not None:
+        return train_head(request, prepared.embedder, backbone=prepared.backbone, **watched)
     checkpoints.mkdir(parents=True, exist_ok=True)
-    return train_network(
-        request,
-        load_crop=load_crop,
-        on_epoch=heartbeat.record_epoch,
-        should_stop=heartbeat.should_stop,
-        checkpoints=checkpoints,
-    )
+    return train_network(request, checkpoints=checkpoints, **watched)
 
 
-def _export(trained: "TrainedNetwork", staged: Path, digest: str, context: TrainContext) -> "Manifest":
+def _export(
+    trained: "TrainedNetwork", prepared: Preparation, staged: Path, digest: str, context: TrainContext
+) -> "Manifest":
     """Write the artifact; the photos that could not be read stand in its metrics."""
     from core.models.export import export_model
 
@@ -198,6 +201,7 @@ def _export(trained: "TrainedNetwork", staged: Path, digest: str, context: Train
         dataset_digest=digest,
         created_at=context.clock(),
         parent=parent.sha256 if parent else None,
+        origin=prepared.origin,
     )
 
 

@@ -1,7 +1,9 @@
 """Turns a trained network into an artifact: scripted, and only if it answers as the eager network does."""
 
 import copy
+import hashlib
 import random
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -29,6 +31,25 @@ _GOLDEN_COUNT = 8
 _GOLDEN_SEED = 20
 
 
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What a model stands on beside what it learned: how it was shown faces, and weights that were taken over."""
+
+    faces: FacesMode
+    template: tuple[tuple[float, float], ...] | None = None
+    """Where landmarks lie in its crops; None for whole-photo crops."""
+    detector: bytes | None = None
+    """The file of the detector's weights; None for whole-photo crops."""
+    backbone_sha256: str | None = None
+    """Of a pretrained backbone's weights."""
+    licence: str | None = None
+    """Of weights that were taken over."""
+
+
+WHOLE_PHOTOS = Origin(faces=FacesMode.CROP)
+"""Nothing: all was trained here, on photos that are one face each."""
+
+
 def export_model(
     trained: "TrainedNetwork",
     staged: Path,
@@ -36,17 +57,17 @@ def export_model(
     dataset_digest: str,
     created_at: datetime,
     parent: str | None = None,
-    licence: str | None = None,
+    origin: Origin = WHOLE_PHOTOS,
 ) -> Manifest:
     """Write a trained network as one file that is ready for the model store.
 
     Args:
-        trained: what training gave, from photos that are one face each.
+        trained: what training gave.
         staged: the file to write; its folder exists.
         dataset_digest: sha256 of the frozen dataset.
         created_at: aware, UTC.
         parent: sha256 of the artifact it was trained on from.
-        licence: licence of weights that were taken over.
+        origin: what it stands on.
 
     Returns:
         The manifest inside the file.
@@ -61,7 +82,7 @@ def export_model(
         recipe=trained.recipe,
         input_size_px=trained.input_size_px,
         embedding_dim=trained.embedding_dim,
-        faces=FacesMode.CROP,
+        faces=origin.faces,
         decode=DECODE_PATH,
         rule=trained.rule,
         epochs=len(trained.epochs),
@@ -72,10 +93,13 @@ def export_model(
         torch_version=torch.__version__,
         created_at=created_at,
         parent=parent,
-        licence=licence,
+        template=origin.template,
+        detector_sha256=None if origin.detector is None else hashlib.sha256(origin.detector).hexdigest(),
+        backbone_sha256=origin.backbone_sha256,
+        licence=origin.licence,
         metrics=trained.metrics,
     )
-    write_artifact(trained.network, trained.gallery.detach().cpu().numpy(), manifest, staged)
+    write_artifact(trained.network, trained.gallery.detach().cpu().numpy(), manifest, staged, origin.detector)
     return manifest
 
 

@@ -30,8 +30,8 @@ from core.training.prototypes import (
     validate_heads,
 )
 from core.training.report import describe, score
-from core.training.request import LoadCrop, SkippedPhoto, TrainedNetwork, TrainingRequest
 from core.training.reproducible import reproducible
+from core.training.request import LoadCrop, SkippedPhoto, TrainedNetwork, TrainingRequest
 
 if TYPE_CHECKING:
     from core.nets.imported import Embedder, ImportedNetwork
@@ -112,7 +112,7 @@ class CompiledEmbedder:
         """Embed crops (uint8 [N, 3, S, S]): float32 [N, D] of unit length, on the CPU."""
         padded = F.pad(crops, (0, 0, 0, 0, 0, 0, 0, -len(crops) % _BATCH))  # another size would be compiled anew
         with torch.inference_mode():
-            parts = [self.module(part.to(self.device).float() / 255.0).cpu() for part in padded.split(_BATCH)]
+            parts = [self.module(part.to(self.device).float() / 255.0).cpu() for part in torch.split(padded, _BATCH)]
         return F.normalize(torch.cat(parts)[: len(crops)], dim=1)
 
 

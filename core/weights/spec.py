@@ -3,8 +3,14 @@
 Light: neither numpy nor torch. Reads no file.
 """
 
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
+
+DETECTOR = "yunet"
+"""The set that faces are found with."""
+DEFAULT_EMBEDDER = "face-reidentification-retail-0095"
+"""The backbone that models are made from unless another is asked for."""
 
 
 class WeightsKind(StrEnum):
@@ -67,3 +73,9 @@ class WeightsSpec:
     files: tuple[WeightsFile, ...]
     embedder: EmbedderSpec | None = None
     """Set exactly for embedders."""
+
+    @property
+    def digest(self) -> str:
+        """sha256 over the lines `name sha256` of its files, sorted: one number for all its bytes."""
+        lines = sorted(f"{file.name} {file.sha256}" for file in self.files)
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
