@@ -6,8 +6,8 @@ from core.errors import InputError
 from core.records import FacesMode
 from core.weights.spec import DEFAULT_EMBEDDER, DETECTOR, WeightsKind
 from core.weights.store import WeightsState, WeightsStore
+from workers.preparation import HEAD_RECIPE
 
-HEAD_RECIPE = "head"
 SCRATCH_RECIPES = ("compact", "seed")
 """Each trains the network of its own name from nothing but the labelled photos."""
 RECIPES = (*SCRATCH_RECIPES, HEAD_RECIPE)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from core.reading import CropReader
 
 HEAD_RECIPE = "head"
+"""The recipe that trains a head on pretrained weights; the others train a network from scratch."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,7 +51,7 @@ def split_for_rehearsals(labels: Tensor, generator: torch.Generator) -> list[Reh
 
 
 def split_into_folds(labels: Tensor, folds: int, generator: torch.Generator) -> list[RehearsalSplit]:
-    """Leave each person out of one of some rehearsals, and a fifth of the photos of each of the others once.
+    """Leave each person out of one of some rehearsals, and of each a fifth of the photos of some of the others.
 
     Args:
         labels (int64 [N]): 0..C-1, every class at least once, C >= 2.

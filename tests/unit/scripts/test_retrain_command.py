@@ -4,16 +4,19 @@ import pytest
 
 from core.clock import utc_now
 from core.records import EpochProgress, RunState
+from core.training.prototypes import HEAD
 from core.training.recipes import DEFAULT_RECIPE, RECIPES
 from db import people, runs
 from db.engine import Database
 from db.registry import activate_model, register_model
 from db.tables import Run as RunRow
-from scripts import retrain, waiting
+from scripts import waiting
 from scripts.common import Invocation, current_user
+from scripts.training_choice import SCRATCH_RECIPES
 from scripts.waiting import why_run_waits
 from tests import ledger
 from tests.unit.scripts.runner import Run
+from workers.preparation import HEAD_RECIPE
 
 MANIFEST = {
     "backbone": "compact",
@@ -61,7 +64,14 @@ def test_a_queued_run_is_one_document_with_stable_keys(run: Run, two_people: Dat
         "reason": None,
     }
     assert row.recipe == "compact"
-    assert row.options == {"epochs": 3, "seed": 7, "activate": False, "who": current_user()}
+    assert row.options == {
+        "backbone": "compact",
+        "faces": "crop",
+        "epochs": 3,
+        "seed": 7,
+        "activate": False,
+        "who": current_user(),
+    }
 
 
 def test_a_run_that_nobody_will_take_up_says_so(run: Run, two_people: Database) -> None:
@@ -73,13 +83,20 @@ def test_a_run_that_nobody_will_take_up_says_so(run: Run, two_people: Database) 
 
 
 def test_the_recipes_are_those_of_the_training_package() -> None:
-    assert set(retrain.RECIPES) == set(RECIPES)
-    assert retrain.RECIPES[0] == DEFAULT_RECIPE
+    assert set(SCRATCH_RECIPES) == set(RECIPES)
+    assert SCRATCH_RECIPES[0] == DEFAULT_RECIPE
+    assert HEAD.name == HEAD_RECIPE
 
 
 @pytest.mark.parametrize(
     ("arguments", "recipe"),
-    [([], "compact"), (["--recipe", "seed"], "seed"), (["--backbone", "seed"], "seed")],
+    [
+        ([], "compact"),
+        (["--recipe", "seed"], "seed"),
+        (["--backbone", "seed"], "seed"),
+        (["--faces", "detect"], "head"),
+        (["--backbone", "face-reidentification-retail-0095"], "head"),
+    ],
 )
 def test_a_recipe_or_its_network_may_be_named(
     run: Run, two_people: Database, arguments: list[str], recipe: str
@@ -91,7 +108,15 @@ def test_a_recipe_or_its_network_may_be_named(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--recipe", "seed", "--backbone", "compact"], ["--recipe", "resnet"], ["--epochs", "0"], ["--seed", "-1"]],
+    [
+        ["--recipe", "seed", "--backbone", "compact"],
+        ["--recipe", "resnet"],
+        ["--backbone", "resnet"],
+        ["--backbone", "yunet"],
+        ["--faces", "some"],
+        ["--epochs", "0"],
+        ["--seed", "-1"],
+    ],
 )
 def test_what_cannot_be_trained_is_wrong_usage(run: Run, two_people: Database, arguments: list[str]) -> None:
     assert run("retrain", *arguments).code == 2

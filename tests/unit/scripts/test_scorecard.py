@@ -65,7 +65,7 @@ def test_every_photo_is_counted_once() -> None:
     assert document["photos"] == 6
     assert document["errors"] == 1
     assert document["named_right"] + document["named_wrong"] + sum(document["refused"].values()) == 5
-    assert document["refused"] == {"unknown": 1, "ambiguous": 1, "no_face": 1}
+    assert document["refused"] == {"unknown": 1, "ambiguous": 1, "low_quality": 0, "no_face": 1}
 
 
 def test_rates_are_of_the_photos_that_could_be_used() -> None:

@@ -4,7 +4,9 @@ import pytest
 
 from db.engine import Database
 from db.jobs import list_jobs
+from db.registry import activate_model, register_model
 from db.tables import Job
+from tests import ledger
 from tests.unit.scripts.runner import Run
 
 
@@ -83,7 +85,6 @@ def test_the_same_key_gives_the_same_job(run: Run, database: Database, album: Pa
     ("arguments", "code"),
     [
         (["/no/such/folder"], "source_not_found"),
-        (["{album}", "--faces", "detect"], "bad_input"),
         (["{album}/0.jpg", "/no/such/file"], "source_not_found"),
         ([], "usage"),
         (["{album}", "--max-parallel", "0"], "usage"),
@@ -97,6 +98,19 @@ def test_what_cannot_be_submitted_leaves_nothing(
     assert ran.code == 2
     assert ran.document["error"]["code"] == code
     assert jobs(database) == []
+
+
+def test_faces_are_looked_for_when_the_model_that_serves_was_trained_so(
+    run: Run, database: Database, album: Path
+) -> None:
+    run("submit", album)
+    with database.write() as session:
+        manifest = {"backbone": "b", "recipe": "head", "faces": "detect"}
+        model = register_model(session, sha256="m" * 64, manifest=manifest, run_id=None, parent_id=None, now=ledger.NOW)
+        activate_model(session, model, who="test", why="first", now=ledger.NOW)
+    run("submit", album)
+    run("submit", album, "--faces", "crop")
+    assert [job.faces_mode for job in reversed(jobs(database))] == ["crop", "detect", "crop"]
 
 
 def test_waiting_for_a_job_with_errors_ends_with_1(

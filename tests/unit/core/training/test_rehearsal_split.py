@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from core.training.rehearsal import renumbered, seen_crops, unseen_crops
-from core.training.split import split_for_rehearsals
+from core.training.rehearsal import seen_crops, unseen_crops
+from core.training.split import renumbered, split_for_rehearsals, split_into_folds
 from tests.unit.core.training.learning import make_crops
 
 
@@ -82,3 +82,16 @@ def test_strangers_bear_numbers_that_the_rehearsal_does_not_know() -> None:
     assert seen_crops(train, split).labels.unique().tolist() == list(range(6))
     assert unseen.strangers.labels.min() >= 6
     assert unseen.held_out.labels.max() < 6
+
+
+@pytest.mark.parametrize("photos", [(5,) * 40, (1,) * 8, (1, 2, 3, 9, 30), (2, 3)])
+def test_folds_leave_each_person_out_once(photos: tuple[int, ...]) -> None:
+    labels = _labels(*photos)
+    splits = split_into_folds(labels, 10, _seeded())
+    assert len(splits) == min(10, len(photos))
+    left_out = torch.cat([labels[split.strangers].unique() for split in splits])
+    assert sorted(left_out.tolist()) == list(range(len(photos)))
+    assert any(len(split.held_out) for split in splits) == any(count > 1 for count in photos)
+    for split in splits:
+        rows = torch.cat([split.train, split.held_out, split.strangers])
+        assert rows.sort().values.tolist() == list(range(len(labels)))
