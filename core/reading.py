@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_SAME_FACE = 0.5
+"""Least intersection over union of two boxes of one face."""
+
 
 class Reader(Protocol):
     """Gives the bytes of a photo."""
@@ -124,7 +127,7 @@ class CropReader:
             (found,) = self._source.find([photo])
         if isinstance(found, PhotoError):
             raise found
-        return the_face(found).pixels
+        return (the_face(found) if example.box_xyxy_px is None else face_at(found, example.box_xyxy_px)).pixels
 
 
 def find_faces(source: FaceSource, photos: Sequence[LoadedPhoto]) -> list[LoadedPhoto]:
@@ -161,7 +164,7 @@ def the_face(faces: tuple[FaceCrop, ...]) -> FaceCrop:
     if good:
         raise SeveralFacesError(
             f"The photo shows {len(good)} faces, and its label does not say whose is meant. It was left out of the "
-            "training; the others were used. Cut it to the face that is meant."
+            "training; the others were used. Say which one it is: facefleet label PHOTO --face N --is NAME"
         )
     if faces:
         reasons = ", ".join(sorted({reason for face in faces for reason in face.quality_reasons}))
@@ -173,6 +176,29 @@ def the_face(faces: tuple[FaceCrop, ...]) -> FaceCrop:
         "No face was found in the photo. It was left out of the training; the others were used. Label a photo that "
         "shows the face, or train with --faces crop if the photos are face crops."
     )
+
+
+def face_at(faces: tuple[FaceCrop, ...], box_xyxy_px: tuple[float, float, float, float]) -> FaceCrop:
+    """Return the face that a label points at: the one that covers its box best, and by half at least.
+
+    Raises:
+        NoFaceError: no face is there.
+        FaceTooPoorError: it does not pass the quality gate.
+    """
+    best = max(faces, key=lambda face: _overlap(face.box_xyxy_px, box_xyxy_px), default=None)
+    if best is None or _overlap(best.box_xyxy_px, box_xyxy_px) < _SAME_FACE:
+        raise NoFaceError(
+            "No face was found where the photo's label points. It was left out of the training; the others were used. "
+            "Look at the photo with `facefleet detect PHOTO` and label it again."
+        )
+    return the_face((best,))
+
+
+def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> float:
+    """Return the intersection of two boxes over their union."""
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    shared = max(0.0, width) * max(0.0, height)
+    return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
 
 
 def internal_error(fact: str) -> ErrorRecord:

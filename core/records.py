@@ -193,6 +193,8 @@ class Example:
     """Index into the list of classes; -1 for a stranger."""
     sha256: str | None = None
     """Of the file's bytes when it was imported."""
+    box_xyxy_px: tuple[float, float, float, float] | None = None
+    """Which of its faces is meant, in pixels of the upright original; None for its only one."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,8 @@ from core.records import Example, PersonClass, Split, Verdict
 from db.tables import Label, Person, Photo
 from db.upsert import insert_if_absent
 
+Box = tuple[float, float, float, float]
+"""(x1, y1, x2, y2) in pixels of the upright original photo."""
 MAX_NAME_LENGTH = 200
 # Zero-width joiner and non-joiner: invisible, and part of correct spelling in Persian and in Indic scripts.
 _JOINERS = "\u200c\u200d"
@@ -43,6 +45,8 @@ class LabelledPhoto:
     split: Split
     person_id: int
     person: str
+    box_xyxy_px: Box | None
+    """Which of its faces is meant; None for its only one."""
 
 
 def clean_name(name: str) -> str:
@@ -107,20 +111,40 @@ def find_person(session: Session, name: str) -> Person:
 
 
 def label_photo(
-    session: Session, *, person: Person, sha256: str, uri: str, split: Split, author: str, now: datetime
+    session: Session,
+    *,
+    person: Person,
+    sha256: str,
+    uri: str,
+    split: Split,
+    author: str,
+    now: datetime,
+    box_xyxy_px: Box | None = None,
 ) -> bool:
     """Say that a photo shows a person; return False when that was known already.
 
-    The same bytes are the same photo wherever they lie: the URI seen last is kept, and the newest label holds.
+    The same bytes are the same photo wherever they lie: the URI seen last is kept, and the newest label holds. A label
+    without a box does not take back which face an earlier one of the same person meant.
     """
     insert_if_absent(session, Photo, {"sha256": sha256, "uri": uri, "split": split, "created_at": now})
     photo = session.scalars(select(Photo).where(Photo.sha256 == sha256)).one()
     known = photo.uri == uri and photo.split == split
     photo.uri, photo.split = uri, split
     holding = session.scalar(select(Label).where(Label.photo_id == photo.id, _holds()))
+    box = None if box_xyxy_px is None else list(box_xyxy_px)
     if holding is not None and holding.person_id == person.id and holding.verdict == Verdict.IS:
-        return not known
-    session.add(Label(photo_id=photo.id, person_id=person.id, verdict=Verdict.IS, author=author, created_at=now))
+        if box is None or box == holding.box_xyxy_px:
+            return not known
+    session.add(
+        Label(
+            photo_id=photo.id,
+            person_id=person.id,
+            verdict=Verdict.IS,
+            box_xyxy_px=box,
+            author=author,
+            created_at=now,
+        )
+    )
     return True
 
 
@@ -171,7 +195,9 @@ def training_set(session: Session) -> tuple[list[PersonClass], list[Example], li
     for photo in photos:
         # A test photo of somebody without training photos is a photo of a stranger to the model.
         number = index.get(photo.person_id, -1)
-        examples[photo.split].append(Example(uri=photo.uri, class_index=number, sha256=photo.sha256))
+        examples[photo.split].append(
+            Example(uri=photo.uri, class_index=number, sha256=photo.sha256, box_xyxy_px=photo.box_xyxy_px)
+        )
     return classes, examples[Split.TRAIN], examples[Split.TEST]
 
 
@@ -187,10 +213,18 @@ def _holds() -> ColumnElement[bool]:
     return Label.id == newest
 
 
-def _labelled() -> Select[int, str, str, str, int, str]:
+def _labelled() -> Select[int, str, str, str, int, str, list[float] | None]:
     """Photos whose newest label says that they show somebody."""
     return (
-        select(Photo.id, Photo.sha256, Photo.uri, Photo.split, Person.id.label("person_id"), Person.name)
+        select(
+            Photo.id,
+            Photo.sha256,
+            Photo.uri,
+            Photo.split,
+            Person.id.label("person_id"),
+            Person.name,
+            Label.box_xyxy_px,
+        )
         .join(Label, Label.photo_id == Photo.id)
         .join(Person, Person.id == Label.person_id)
         .where(_holds(), Label.verdict == Verdict.IS)
@@ -202,8 +236,14 @@ def _is_invisible(char: str) -> bool:
     return char not in _JOINERS and unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
-def _as_labelled(row: Row[int, str, str, str, int, str]) -> LabelledPhoto:
-    photo_id, sha256, uri, split, person_id, person = row
+def _as_labelled(row: Row[int, str, str, str, int, str, list[float] | None]) -> LabelledPhoto:
+    photo_id, sha256, uri, split, person_id, person, box = row
     return LabelledPhoto(
-        photo_id=photo_id, sha256=sha256, uri=uri, split=Split(split), person_id=person_id, person=person
+        photo_id=photo_id,
+        sha256=sha256,
+        uri=uri,
+        split=Split(split),
+        person_id=person_id,
+        person=person,
+        box_xyxy_px=None if box is None else (box[0], box[1], box[2], box[3]),
     )

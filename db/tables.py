@@ -97,6 +97,7 @@ class Label(Base):
     photo_id: Mapped[int] = mapped_column(BigId, ForeignKey("photos.id"), index=True)
     person_id: Mapped[int | None] = mapped_column(BigId, ForeignKey("people.id"), index=True)
     verdict: Mapped[str] = mapped_column(String(20))
+    box_xyxy_px: Mapped[list[float] | None] = mapped_column(Json)  # which face of the photo; NULL for its only one
     author: Mapped[str] = mapped_column(String(100))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

@@ -21,8 +21,12 @@ class Snapshot:
 
     @property
     def digest(self) -> str:
-        """sha256 over the sorted lines `sha256 person split`: tells datasets apart wherever their files lie."""
-        lines = sorted(f"{example.sha256} {self._person(example)} {split}" for split, example in self._examples())
+        """sha256 over the sorted lines `sha256 person split`, and the box where one face of several is meant: tells
+        datasets apart wherever their files lie.
+        """
+        lines = sorted(
+            f"{example.sha256} {self._person(example)} {split}{_box(example)}" for split, example in self._examples()
+        )
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     def save(self, file: Path) -> None:
@@ -42,7 +46,9 @@ class Snapshot:
             head, *rest = map(json.loads, stream)
         examples: dict[str, list[Example]] = {split: [] for split in Split}
         for row in rest:
-            examples[row.pop("split")].append(Example(**row))
+            box = row.pop("box_xyxy_px", None)
+            part = examples[row.pop("split")]
+            part.append(Example(**row, box_xyxy_px=None if box is None else (box[0], box[1], box[2], box[3])))
         return cls(
             classes=tuple(PersonClass(**person) for person in head["classes"]),
             train=tuple(examples[Split.TRAIN]),
@@ -61,3 +67,7 @@ class Snapshot:
 
     def _person(self, example: Example) -> int | str:
         return self.classes[example.class_index].person_id if example.class_index >= 0 else "stranger"
+
+
+def _box(example: Example) -> str:
+    return "" if example.box_xyxy_px is None else " " + ",".join(f"{side:g}" for side in example.box_xyxy_px)

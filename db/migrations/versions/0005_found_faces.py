@@ -1,15 +1,18 @@
-"""Embeddings of faces, one a pretrained backbone."""
+"""Faces that are found: their embeddings, and labels that mean one face of a photo."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0004"
-down_revision = "0003"
+from db.tables import Json
+
+revision = "0005"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
+    op.add_column("labels", sa.Column("box_xyxy_px", Json(), nullable=True))
     op.create_table(
         "embeddings",
         sa.Column("job_id", sa.BigInteger(), nullable=False),
