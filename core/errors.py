@@ -26,6 +26,7 @@
     │   ├── PhotoTooSmallError
     │   ├── PhotoTooSlowError
     │   ├── PhotoTooLargeForMemoryError
+    │   ├── PhotoChangedError
     │   └── UnsafeMemberError
     ├── SourceUnreachableError          the place a photo lies in did not answer; worth another try
     ├── ServiceError                    a service is unreachable; exit code 3
@@ -216,6 +217,12 @@ class PhotoTooLargeForMemoryError(PhotoError):
     """Reading or decoding asked for more memory than FACEFLEET_MAX_WORKER_BYTES, or than there is."""
 
     code = "photo_too_large_for_memory"
+
+
+class PhotoChangedError(PhotoError):
+    """The photo is not the one that was looked at: its bytes have changed."""
+
+    code = "photo_changed"
 
 
 class UnsafeMemberError(PhotoError):

@@ -19,6 +19,8 @@ Box = tuple[float, float, float, float]
 
 LONGEST_SIDE_PX = 2048
 """Of a picture; larger photos are reduced to it."""
+DECODE_SIDE_PX = LONGEST_SIDE_PX * 3 // 4
+"""What `decode_photo` may reduce the shorter side to: a photo of 4:3 or longer loses nothing that is shown."""
 _LEAST_SIDE_PX = 640  # a smaller photo is enlarged to it, or its labels would not fit
 _LEAST_SIDE_OF_A_CROWD_PX = 1280
 _CROWD = 8

@@ -28,6 +28,7 @@ _FAMILIES = (
     "LiberationSans-Regular",
 )
 _SUFFIXES = (".ttf", ".ttc", ".otf")
+_JOINING = {"Mn", "Mc", "Me", "Cf"}
 _PROBE_PX = 16
 _NOWHERE = "\U0010ffff"  # never a character, so fonts show what they show for one that they lack
 
@@ -125,7 +126,7 @@ class Fonts:
 
     def _has(self, font: str | None, char: str) -> bool:
         """Whether a font can draw a character; what joins or modifies goes with the character before it."""
-        if char.isspace() or unicodedata.category(char)[0] in "MC":
+        if char.isspace() or unicodedata.category(char) in _JOINING:
             return True
         key = (font, char)
         if key not in self._known:
