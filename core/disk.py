@@ -1,9 +1,11 @@
-"""Says of a full disk that it is one. Frees nothing and waits for nothing."""
+"""Brings files to the disk for good, and says of a full disk that it is one. Frees nothing and waits for nothing."""
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from core.errors import DiskFullError
 
@@ -43,3 +45,18 @@ def told_when_full(place: Path) -> Iterator[None]:
         if is_disk_full(error):
             raise disk_full(place) from error
         raise
+
+
+def sync_file(file: BinaryIO) -> None:
+    """Bring everything written to an open file to the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a rename inside a folder to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -14,6 +14,8 @@
     │   ├── JobStateError
     │   ├── IdempotencyConflictError
     │   ├── ActivationConflictError
+    │   ├── UnknownWeightsError
+    │   ├── WeightsManifestError
     │   └── FleetRunningError
     ├── PhotoError                      one photo is bad; recorded on its item; never retried
     │   ├── PhotoMissingError
@@ -35,6 +37,7 @@
     │   ├── DatabaseUnreachableError
     │   │   └── DatabaseFullError
     │   ├── DiskFullError
+    │   ├── WeightsUnreachableError
     │   ├── DatabaseSchemaError
     │   └── FleetStartError
     ├── ModelError                      a model cannot be used; the one that serves goes on serving
@@ -43,7 +46,11 @@
     │   ├── ArtifactCorruptError
     │   ├── ArtifactStoreError
     │   ├── ManifestVersionError
-    │   └── ModelParityError
+    │   ├── ModelParityError
+    │   ├── WeightsMissingError
+    │   ├── WeightsAlteredError
+    │   ├── WeightsDownloadError
+    │   └── WeightsStoreError
     ├── TrainingError                   a training run cannot give a model
     │   ├── TooFewPeopleError
     │   ├── TrainingSetTooLargeError
@@ -145,6 +152,18 @@ class ActivationConflictError(InputError):
     """Somebody else activated a model in the same moment."""
 
     code = "activation_conflict"
+
+
+class UnknownWeightsError(InputError):
+    """No pretrained weights have this name."""
+
+    code = "unknown_weights"
+
+
+class WeightsManifestError(InputError):
+    """The manifest of a set of pretrained weights cannot be used."""
+
+    code = "bad_weights_manifest"
 
 
 class FleetRunningError(InputError):
@@ -275,6 +294,12 @@ class DiskFullError(ServiceError):
     code = "disk_full"
 
 
+class WeightsUnreachableError(ServiceError):
+    """The server that holds pretrained weights did not answer, or broke off each time."""
+
+    code = "weights_unreachable"
+
+
 class DatabaseSchemaError(ServiceError):
     """The database's schema is not the one this version needs."""
 
@@ -329,6 +354,30 @@ class ModelParityError(ModelError):
     """The compiled model does not answer as the network it was made from."""
 
     code = "model_parity"
+
+
+class WeightsMissingError(ModelError):
+    """Pretrained weights are not on this machine."""
+
+    code = "weights_missing"
+
+
+class WeightsAlteredError(ModelError):
+    """A file of pretrained weights does not have the bytes that its manifest pins."""
+
+    code = "weights_altered"
+
+
+class WeightsDownloadError(ModelError):
+    """What a server sent is not the pinned file; nothing of it was taken."""
+
+    code = "weights_download_failed"
+
+
+class WeightsStoreError(ModelError):
+    """The folder of pretrained weights cannot be written; what was there before is whole."""
+
+    code = "weights_store"
 
 
 class TrainingError(FacefleetError):

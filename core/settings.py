@@ -22,7 +22,7 @@ class Settings:
 
     home: Path = _setting(
         Path("~/.facefleet"),
-        "Folder of everything embedded: SQLite file, Redis data, model artifacts, training runs, logs.",
+        "Folder of everything embedded: SQLite file, Redis data, model artifacts, weights, training runs, logs.",
     )
     database_url: str = _setting(
         "",
@@ -33,7 +33,10 @@ class Settings:
         "", "Redis URL. Empty: the Redis that `facefleet up` starts, found through the home folder."
     )
     artifacts: str = _setting("", "Folder that holds the model artifacts. Empty: `artifacts` in the home folder.")
-    weights: str = _setting("", "Folder looked in for pretrained weights before anything is downloaded.")
+    weights: str = _setting(
+        "",
+        "Folder looked in for pretrained weights, `NAME/FILE`, before `weights` in the home folder. Never written to.",
+    )
     image_roots: tuple[Path, ...] = _setting(
         (),
         "Folders that workers, and `results --pictures`, may read photos from, separated by `:`. "
@@ -95,6 +98,16 @@ class Settings:
     def artifacts_dir(self) -> Path:
         """The folder of the model store."""
         return Path(self.artifacts).expanduser().absolute() if self.artifacts else self.home / "artifacts"
+
+    @property
+    def weights_dir(self) -> Path:
+        """The folder that pretrained weights are pulled to."""
+        return self.home / "weights"
+
+    @property
+    def given_weights_dir(self) -> Path | None:
+        """The folder of pretrained weights that a person provides, if any; only read."""
+        return Path(self.weights).expanduser().absolute() if self.weights else None
 
     @property
     def runs_dir(self) -> Path:

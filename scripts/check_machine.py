@@ -1,4 +1,4 @@
-"""The doctor's look at the machine: Python, packages, processor, memory, disk, image formats, settings."""
+"""The doctor's look at the machine: Python, packages, processor, memory, disk, weights, image formats, settings."""
 
 import difflib
 import os
@@ -85,6 +85,23 @@ def check_artifacts(settings: Settings) -> list[Finding]:
     return [fail("artifacts", f"{folder} cannot be written by this user", f"chmod u+rwx {folder}")]
 
 
+def check_weights(settings: Settings) -> list[Finding]:
+    """Are the pretrained weights here? Photos that are face crops need none."""
+    from core.weights.store import WeightsState, WeightsStore, pull_command
+
+    given = settings.given_weights_dir
+    if given is not None and not given.is_dir():
+        return [warn("weights", f"FACEFLEET_WEIGHTS is {given}, which is no folder", "unset FACEFLEET_WEIGHTS")]
+    store = WeightsStore.from_settings(settings)
+    looks = [store.look(spec) for spec in store.list_specs()]
+    findings = []
+    for look in looks:
+        if look.state is not WeightsState.PRESENT:
+            detail = f"{look.spec.name} ({look.spec.kind}) is {look.state}: {look.problem}"
+            findings.append(warn("weights", detail, pull_command(look.spec)))
+    return findings or [ok("weights", ", ".join(look.spec.name for look in looks))]
+
+
 def check_codecs(settings: Settings) -> list[Finding]:
     """Can the photos of today's phones be read?"""
     from PIL import Image
@@ -116,6 +133,7 @@ MACHINE_CHECKS: dict[str, Check] = {
     "memory": check_memory,
     "home": check_disk,
     "artifacts": check_artifacts,
+    "weights": check_weights,
     "image formats": check_codecs,
     "settings": check_settings,
 }

@@ -49,6 +49,11 @@ COMMANDS = {
         summary="Look at the model versions and their history.",
         section=_PEOPLE,
     ),
+    "weights": Entry(
+        target="scripts.weights:weights",
+        summary="List pretrained weights, get them, and check that they are unchanged.",
+        section=_PEOPLE,
+    ),
     "submit": Entry(
         target="scripts.submit:submit",
         summary="Submit photos to be identified.",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 # The time over which a rate is taken: of photos, and of epochs, each of which may take a minute.
 _QUICK_S = 30.0
 _SLOW_S = 600.0
+_BYTES = "bytes"
 
 
 class Bar(Protocol):
@@ -63,7 +64,7 @@ def show_progress(
     Args:
         label: what is going on.
         total: how much there is to do; None when it is not known (yet).
-        unit: what is counted (`photos`); with neither this nor a total, only a spinner is shown.
+        unit: what is counted (`photos`, `bytes`); with neither this nor a total, only a spinner is shown.
         rate: whether to show how many of the unit a second; without, each may take a while.
     """
     if not sys.stderr.isatty():
@@ -82,6 +83,8 @@ def _columns(total: float | None, unit: str | None, *, rate: bool) -> list["Prog
     from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
 
     columns: list[ProgressColumn] = [SpinnerColumn(), TextColumn("{task.description}", markup=False)]
+    if unit == _BYTES:
+        return [*columns, *_byte_columns()]
     if total is not None or unit is not None:
         columns += [BarColumn(bar_width=20), MofNCompleteColumn()]
     if rate and unit is not None:
@@ -92,6 +95,13 @@ def _columns(total: float | None, unit: str | None, *, rate: bool) -> list["Prog
         columns += [TextColumn("ETA", style="dim"), TimeRemainingColumn(compact=True)]
     columns.append(TextColumn("{task.fields[note]}", markup=False, style="dim"))
     return columns
+
+
+def _byte_columns() -> list["ProgressColumn"]:
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    amount, eta = DownloadColumn(binary_units=True), TextColumn("ETA", style="dim")
+    return [BarColumn(bar_width=20), amount, TransferSpeedColumn(), eta, TimeRemainingColumn(compact=True)]
 
 
 def _rate_column(unit: str) -> "ProgressColumn":

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F
 
+from core.disk import sync_file
 from core.images.decode import DECODE_PATH
 from core.models.artifact import Golden, pack_artifact, unpack_artifact
 from core.models.manifest import Manifest
 from core.models.parity import EXPORT_TOLERANCE, Outputs, check_outputs, check_parity
-from core.models.store import sync_file
 from core.models.variants import to_outputs
 from core.records import FacesMode
 

@@ -4,15 +4,13 @@ Knows bytes, not models; the database says which of them are registered.
 """
 
 import hashlib
-import os
 import re
 import secrets
 import time
 from collections.abc import Set as AbstractSet
 from pathlib import Path
-from typing import BinaryIO
 
-from core.disk import disk_full, is_disk_full
+from core.disk import disk_full, is_disk_full, sync_file, sync_folder
 from core.errors import ArtifactCorruptError, ArtifactMissingError, ArtifactStoreError
 
 _SUFFIX = ".pt"
@@ -50,7 +48,7 @@ class ModelStore:
             try:
                 sha256 = _copy_durably(staged, partial)
                 partial.replace(self._file(sha256))
-                _sync_folder(self.root)
+                sync_folder(self.root)
             finally:
                 partial.unlink(missing_ok=True)
         except OSError as error:
@@ -133,21 +131,6 @@ def _copy_durably(source: Path, target: Path) -> str:
         sync_file(write)
     target.chmod(0o444)
     return digest.hexdigest()
-
-
-def sync_file(file: BinaryIO) -> None:
-    """Bring everything written to an open file to the disk."""
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    """Bring a rename inside a folder to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _unlink_older(path: Path, latest: float) -> bool:

@@ -26,9 +26,16 @@ def test_an_empty_environment_gives_the_defaults() -> None:
 def test_everything_embedded_lies_in_the_home_folder(tmp_path: Path) -> None:
     settings = read(home=tmp_path)
     assert settings.resolved_database_url == f"sqlite:///{tmp_path}/facefleet.db"
-    folders = [settings.artifacts_dir, settings.runs_dir, settings.logs_dir, settings.redis_dir]
+    folders = [
+        settings.artifacts_dir,
+        settings.weights_dir,
+        settings.runs_dir,
+        settings.logs_dir,
+        settings.redis_dir,
+    ]
     assert {folder.parent for folder in folders} == {tmp_path}
-    assert len(set(folders)) == 4
+    assert len(set(folders)) == 5
+    assert settings.given_weights_dir is None
 
 
 def test_a_named_place_beats_the_home_folder(tmp_path: Path) -> None:

@@ -51,7 +51,15 @@ def test_the_help_lists_every_command() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["submit", "--help"], ["results", "--help"], ["evaluate", "--help"]]
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["submit", "--help"],
+        ["results", "--help"],
+        ["evaluate", "--help"],
+        ["weights", "pull", "--help"],
+    ],
 )
 def test_help_imports_neither_torch_nor_the_database(arguments: list[str]) -> None:
     loaded = loaded_by(arguments)
@@ -60,7 +68,8 @@ def test_help_imports_neither_torch_nor_the_database(arguments: list[str]) -> No
 
 
 @pytest.mark.parametrize(
-    "arguments", [["people", "list"], ["job", "list"], ["results"], ["model", "list"], ["submit", "photo.jpg"]]
+    "arguments",
+    [["people", "list"], ["job", "list"], ["results"], ["model", "list"], ["weights", "list"], ["submit", "photo.jpg"]],
 )
 def test_everyday_commands_do_not_import_torch(home: Path, tmp_path: Path, arguments: list[str]) -> None:
     (tmp_path / "photo.jpg").write_bytes(b"no photo, which nobody looks at yet")

@@ -40,3 +40,16 @@ def test_a_terminal_shows_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None
 
     for part in ("Identifying", " 5/10", "photos/s", "ETA", "half"):
         assert part in terminal.getvalue()
+
+
+def test_bytes_are_shown_in_the_unit_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+
+    with show_progress("Pulling", 3 * 2**20, unit="bytes") as bar:
+        bar.update(done=2**20)
+
+    for part in ("Pulling", "1.0/3.0 MiB", "ETA"):
+        assert part in terminal.getvalue()
