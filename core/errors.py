@@ -50,7 +50,8 @@
     │   ├── WeightsMissingError
     │   ├── WeightsAlteredError
     │   ├── WeightsDownloadError
-    │   └── WeightsStoreError
+    │   ├── WeightsStoreError
+    │   └── WeightsUnreadableError
     ├── TrainingError                   a training run cannot give a model
     │   ├── TooFewPeopleError
     │   ├── TrainingSetTooLargeError
@@ -378,6 +379,12 @@ class WeightsStoreError(ModelError):
     """The folder of pretrained weights cannot be written; what was there before is whole."""
 
     code = "weights_store"
+
+
+class WeightsUnreadableError(ModelError):
+    """A file of pretrained weights is missing, is not the one that is known, or holds no network that can be used."""
+
+    code = "weights_unreadable"
 
 
 class TrainingError(FacefleetError):

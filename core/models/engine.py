@@ -120,7 +120,7 @@ def load_engine(
         ModelError: the device has no room for it.
         SettingError: there is no such device.
     """
-    place = _find_device(device)
+    place = find_device(device)
     if threads is not None:
         torch.set_num_threads(threads)
     artifact = unpack_artifact(_read_verified(path, sha256))
@@ -131,7 +131,15 @@ def load_engine(
     return Engine(runner=runner, manifest=artifact.manifest, gallery=artifact.gallery, sha256=sha256, buckets=buckets)
 
 
-def _find_device(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
+    """Return the device that a name means.
+
+    Args:
+        name: `cpu`, `cuda` or `cuda:N`.
+
+    Raises:
+        SettingError: there is no such device.
+    """
     try:
         device = torch.device(name)
     except RuntimeError:
