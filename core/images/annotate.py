@@ -33,6 +33,7 @@ _SKY, _ORANGE, _GREY = (86, 180, 233), (230, 159, 0), (128, 128, 128)
 _LINE, _LETTERS = 0.0024, 0.019
 _LEAST_LETTERS_PX = 11
 _SMALLER = (1.0, 0.85, 0.7, 0.55, 0.45)  # tried in turn until no labels cover each other
+_MANY = 100  # texts beyond which only the smallest letters are tried, for the time that it takes
 _MOST_LINES = 4
 # Longer texts are broken into lines: beyond so many letter heights, or box widths, whichever is more.
 _WIDE_IN_LETTERS, _WIDE_IN_BOXES = 9.0, 1.25
@@ -207,7 +208,8 @@ def _draw_labels(picture: Image.Image, marks: Sequence[Mark], boxes: Sequence[Bo
         return
     owners = [boxes[number] for number in ranked]
     best: tuple[float, list[_Plate], list[list[float]]] | None = None
-    for letters_px in dict.fromkeys(_letters(picture, share) for share in _SMALLER):
+    shares = _SMALLER if len(ranked) <= _MANY else _SMALLER[-1:]
+    for letters_px in dict.fromkeys(_letters(picture, share) for share in shares):
         plates = [
             _plate(marks[number].text, picture.size, boxes[number][2] - boxes[number][0], letters_px, fonts)
             for number in ranked
