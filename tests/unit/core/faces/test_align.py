@@ -10,21 +10,16 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from core.faces.align import align_faces, fit_similarities
-from core.faces.detect import Detector, load_detector
+from core.faces.detect import Detector
 from core.faces.detect_scale import scale_photo
 from core.images.decode import DecodeLimits, decode_photo
-from tests.detection import detect_one, photos_of, read_photo, weights_of
+from tests.detection import detect_one, photos_of, read_photo
 
 TEMPLATE = np.asarray(
     [(0.3156, 0.4616), (0.6826, 0.4616), (0.5003, 0.6405), (0.3495, 0.8247), (0.6534, 0.8247)], np.float64
 )
 SIZE = 64
 Pixels = NDArray[np.uint8]
-
-
-@pytest.fixture(scope="module")
-def detector(test_data: Path) -> Detector:
-    return load_detector(weights_of(test_data).read_bytes(), "cpu")
 
 
 def placed(scale: float, angle: float, x: float, y: float) -> NDArray[np.float32]:

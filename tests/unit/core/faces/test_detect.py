@@ -34,11 +34,6 @@ def weights(test_data: Path) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def detector(weights: bytes) -> Detector:
-    return load_detector(weights, "cpu")
-
-
-@pytest.fixture(scope="module")
 def reference(test_data: Path) -> OpenCvDetector:
     return OpenCvDetector(weights_of(test_data))
 
