@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from scripts.output import make_console, print_text, say
+from scripts.output import make_console, print_text, say, show_bytes
 
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
@@ -80,13 +80,19 @@ def show_progress(
 
 
 def _columns(total: float | None, unit: str | None, *, rate: bool) -> list["ProgressColumn"]:
-    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        SpinnerColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     columns: list[ProgressColumn] = [SpinnerColumn(), TextColumn("{task.description}", markup=False)]
-    if unit == _BYTES:
-        return [*columns, *_byte_columns()]
     if total is not None or unit is not None:
-        columns += [BarColumn(bar_width=20), MofNCompleteColumn()]
+        amount = DownloadColumn(binary_units=True) if unit == _BYTES else MofNCompleteColumn()
+        columns += [BarColumn(bar_width=20), amount]
     if rate and unit is not None:
         columns.append(_rate_column(unit))
     elif unit is not None:
@@ -95,13 +101,6 @@ def _columns(total: float | None, unit: str | None, *, rate: bool) -> list["Prog
         columns += [TextColumn("ETA", style="dim"), TimeRemainingColumn(compact=True)]
     columns.append(TextColumn("{task.fields[note]}", markup=False, style="dim"))
     return columns
-
-
-def _byte_columns() -> list["ProgressColumn"]:
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-    amount, eta = DownloadColumn(binary_units=True), TextColumn("ETA", style="dim")
-    return [BarColumn(bar_width=20), amount, TransferSpeedColumn(), eta, TimeRemainingColumn(compact=True)]
 
 
 def _rate_column(unit: str) -> "ProgressColumn":
@@ -113,6 +112,8 @@ def _rate_column(unit: str) -> "ProgressColumn":
 
         def render(self, task: Task) -> Text:
             speed = task.speed or 0.0
+            if unit == _BYTES:
+                return Text(f"{show_bytes(speed)}/s")
             return Text(f"{speed:,.0f} {unit}/s" if speed >= 10 else f"{speed:.1f} {unit}/s")
 
     return Rate()

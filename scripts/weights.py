@@ -73,7 +73,8 @@ def pull(invocation: Invocation, name: str | None, everything: bool, source: Pat
     """
     if everything == (name is not None):
         raise click.UsageError("Give the NAME of the weights to pull, or --all.")
-    invocation.on_interrupt = "What came so far is kept; run the same command again to go on."
+    kept = "What came so far" if source is None else "Every file that was whole"
+    invocation.on_interrupt = f"{kept} is kept; run the same command again to go on."
     store = _open_store()
     specs = store.list_specs() if name is None else [store.get_spec(name)]
     puller = _make_puller(store, source)

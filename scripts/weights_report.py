@@ -37,12 +37,14 @@ def look_document(look: "Look") -> dict[str, Any]:
 
 def print_looks(console: "Console", looks: "Sequence[Look]") -> None:
     """Print a table of weights, and where each lies or how to get it."""
-    from core.weights.store import pull_command
+    from core.weights.store import WeightsState, pull_command
 
-    table = make_table(["Weights", "Kind", "Licence", ">Size", "State"])
+    table, places = make_table(["Weights", "Kind", "Licence", ">Size", "State"]), []
     for look in looks:
         spec = look.spec
         add_row(table, spec.name, spec.kind, spec.licence, show_bytes(size_of(spec)), look.state)
+        present = look.state is WeightsState.PRESENT
+        places.append((spec.name, look.folder if present else f"get it: {pull_command(spec)}"))
     console.print(table)
     console.print()
-    print_fields(console, [(look.spec.name, look.folder or f"get it: {pull_command(look.spec)}") for look in looks])
+    print_fields(console, places)

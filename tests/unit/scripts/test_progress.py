@@ -51,5 +51,5 @@ def test_bytes_are_shown_in_the_unit_that_fits(monkeypatch: pytest.MonkeyPatch) 
     with show_progress("Pulling", 3 * 2**20, unit="bytes") as bar:
         bar.update(done=2**20)
 
-    for part in ("Pulling", "1.0/3.0 MiB", "ETA"):
+    for part in ("Pulling", "1.0/3.0 MiB", " B/s", "ETA"):
         assert part in terminal.getvalue()

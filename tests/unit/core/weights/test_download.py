@@ -209,6 +209,16 @@ def test_a_name_that_nobody_knows_is_told_at_once(partial: Path) -> None:
         download("http://nowhere.invalid/x", partial, patience=Patience(pauses_s=(3600.0,)))
 
 
+def test_a_proxy_that_is_set_is_asked(partial: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("no_proxy")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with web.serve(DATA, web.pieces) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        download("http://published.invalid/net.onnx", partial)
+
+    assert partial.read_bytes() == DATA
+
+
 def test_a_network_that_goes_away_on_the_way_is_tried_again(partial: Path) -> None:
     """Refused after an answer is not the same as refused from the start."""
     with web.serve(DATA, web.cut_after(1000)) as server:
