@@ -69,6 +69,11 @@ COMMANDS = {
         summary="Query results: who is in which photo, and how sure that is.",
         section=_JOBS,
     ),
+    "detect": Entry(
+        target="scripts.detect:detect",
+        summary="Find the faces in one photo and show what is found: boxes, landmarks, quality and reasons.",
+        section=_JOBS,
+    ),
     "worker": Entry(
         target="scripts.worker:worker",
         summary="Run a worker node, which identifies photos on one device.",
