@@ -31,7 +31,9 @@
     │   ├── UnsafeMemberError
     │   ├── NoFaceError
     │   ├── FaceTooPoorError
-    │   └── SeveralFacesError
+    │   ├── SeveralFacesError
+    │   ├── PhotoChangedError
+    │   └── UnsafeMemberError
     ├── SourceUnreachableError          the place a photo lies in did not answer; worth another try
     ├── ServiceError                    a service is unreachable; exit code 3
     │   ├── RedisUnreachableError
@@ -53,7 +55,12 @@
     │   ├── WeightsMissingError
     │   ├── WeightsAlteredError
     │   ├── WeightsDownloadError
-    │   └── WeightsStoreError
+    │   ├── WeightsStoreError
+    │   ├── WeightsMissingError
+    │   ├── WeightsAlteredError
+    │   ├── WeightsDownloadError
+    │   ├── WeightsStoreError
+    │   └── WeightsUnreadableError
     ├── TrainingError                   a training run cannot give a model
     │   ├── TooFewPeopleError
     │   ├── TrainingSetTooLargeError
@@ -241,6 +248,12 @@ class PhotoTooLargeForMemoryError(PhotoError):
     code = "photo_too_large_for_memory"
 
 
+class PhotoChangedError(PhotoError):
+    """The photo is not the one that was looked at: its bytes have changed."""
+
+    code = "photo_changed"
+
+
 class UnsafeMemberError(PhotoError):
     """An archive member has an absolute name, `..` in its name, or is a link."""
 
@@ -399,6 +412,12 @@ class WeightsStoreError(ModelError):
     """The folder of pretrained weights cannot be written; what was there before is whole."""
 
     code = "weights_store"
+
+
+class WeightsUnreadableError(ModelError):
+    """A file of pretrained weights is missing, is not the one that is known, or holds no network that can be used."""
+
+    code = "weights_unreadable"
 
 
 class TrainingError(FacefleetError):

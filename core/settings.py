@@ -39,8 +39,8 @@ class Settings:
     )
     image_roots: tuple[Path, ...] = _setting(
         (),
-        "Folders that workers may read photos from, separated by `:`. "
-        "Empty: every folder that the worker's user can read.",
+        "Folders that workers, and `results --pictures`, may read photos from, separated by `:`. "
+        "Empty: every folder that their user can read.",
     )
     chunk_size: int = _setting(128, "Photos a worker claims at once.", low=1, high=10_000)
     interactive_photos: int = _setting(

@@ -23,8 +23,8 @@ _CANCELLATION = ErrorRecord(
     "Identify it after all with `facefleet job retry`.",
 )
 
-# Photos that may be to blame for the end of their worker are tried again without neighbours.
-_ALONE = frozenset({"worker_crashed", "timed_out"})
+MAY_END_PROCESSES = frozenset({"worker_crashed", "timed_out"})
+"""Codes of photos that may be to blame for the end of their worker: they are tried again without neighbours."""
 
 # Chunks that end in one transaction: so few that no worker waits for long, so many that a large job ends in seconds.
 _CHUNKS_A_STEP = 64
@@ -221,13 +221,13 @@ def _ranges(failed: Iterable[tuple[int, str]], longest: int) -> Iterator[tuple[i
     """
     first, count = 0, 0
     for ordinal, code in failed:
-        joins = 0 < count < longest and ordinal == first + count and code not in _ALONE
+        joins = 0 < count < longest and ordinal == first + count and code not in MAY_END_PROCESSES
         if count and not joins:
             yield first, count
         if not joins:
             first, count = ordinal, 0
         count += 1
-        if code in _ALONE:
+        if code in MAY_END_PROCESSES:
             yield first, count
             count = 0
     if count:

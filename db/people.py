@@ -132,9 +132,9 @@ def label_photo(
     photo.uri, photo.split = uri, split
     holding = session.scalar(select(Label).where(Label.photo_id == photo.id, _holds()))
     box = None if box_xyxy_px is None else list(box_xyxy_px)
-    if holding is not None and holding.person_id == person.id and holding.verdict == Verdict.IS:
-        if box is None or box == holding.box_xyxy_px:
-            return not known
+    said = holding is not None and holding.person_id == person.id and holding.verdict == Verdict.IS
+    if said and (box is None or box == holding.box_xyxy_px):
+        return not known
     session.add(
         Label(
             photo_id=photo.id,

@@ -74,6 +74,12 @@ def iter_results(
         left = None if left is None else left - size
 
 
+def find_photo_sha256(session: Session, job_public_id: str, ordinal: int) -> str | None:
+    """Return the sha256 of a photo's bytes as they were looked at; None when nobody could read them."""
+    query = select(Item.sha256).join(Job, Job.id == Item.job_id)
+    return session.scalar(query.where(Job.public_id == job_public_id, Item.ordinal == ordinal))
+
+
 _person = aliased(Person)
 _candidate = aliased(Person)
 

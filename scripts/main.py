@@ -34,6 +34,11 @@ COMMANDS = {
         summary="Import labelled photos and look at the people who can be named.",
         section=_PEOPLE,
     ),
+    "label": Entry(
+        target="scripts.label:label",
+        summary="Say whom a photo shows, and which of its faces is meant.",
+        section=_PEOPLE,
+    ),
     "retrain": Entry(
         target="scripts.retrain:retrain",
         summary="Train a model from the labelled photos and make it the one that serves.",
@@ -67,6 +72,11 @@ COMMANDS = {
     "results": Entry(
         target="scripts.results:results",
         summary="Query results: who is in which photo, and how sure that is.",
+        section=_JOBS,
+    ),
+    "detect": Entry(
+        target="scripts.detect:detect",
+        summary="Find the faces in one photo and show what is found: boxes, landmarks, quality and reasons.",
         section=_JOBS,
     ),
     "worker": Entry(

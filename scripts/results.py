@@ -3,18 +3,18 @@
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from core.clock import utc_now
-from core.errors import InputError
 from core.records import FaceOutcome, ItemOutcome
 from core.settings import Settings
 from scripts.common import Invocation, command, open_database
+from scripts.failures import ExitCode
+from scripts.files import replacing
 from scripts.output import say, show_count, write_json
 from scripts.result_formats import WRITERS, write_json_array
 from scripts.result_table import write_table
@@ -49,7 +49,8 @@ class _Since(click.ParamType[datetime]):
     "results",
     example="facefleet results --job j1p3k9x2mf4qa\n"
     'facefleet results --person "Ada Lovelace" --min-confidence 0.9 --format csv > ada.csv\n'
-    "facefleet results --since 7d --format parquet --output week.parquet",
+    "facefleet results --since 7d --format parquet --output week.parquet\n"
+    "facefleet results --job j1p3k9x2mf4qa --pictures pictures/",
 )
 @click.option("--job", metavar="ID", help="Only of this job.")
 @click.option("--person", metavar="P", help="Only faces identified as this person.")
@@ -61,31 +62,47 @@ class _Since(click.ParamType[datetime]):
 @click.option("--min-confidence", type=click.FloatRange(0, 1), metavar="F", help="Only at least this sure, 0 to 1.")
 @click.option("--format", "format_", type=click.Choice(["table", *WRITERS]), help="How to write.", show_default="table")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write to this file.")
+@click.option(
+    "--pictures",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write no rows but each photo with its boxes and names, as JPEG, into this folder.",
+)
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="At most this many rows.", show_default="all")
 def results(
-    invocation: Invocation, format_: str | None, output: Path | None, limit: int | None, **filters: Any
+    invocation: Invocation,
+    format_: str | None,
+    output: Path | None,
+    pictures: Path | None,
+    limit: int | None,
+    **filters: Any,
 ) -> None:
     """Query results: who is in which photo, and how sure that is.
 
-    One row a face, or one a photo without a face. All formats give the same rows, by job, photo and face.
+    One row a face, or one a photo without a face. All formats give the same rows, by job, photo and face. With
+    --pictures, a photo that has several rows is one picture.
     """
-    _check_combination(invocation, format_, output)
+    _check_combination(invocation, format_, output, pictures)
     with open_database(Settings.from_env()) as database, database.read() as session:
         from db.results import iter_results
 
         rows = iter_results(session, _read_filters(session, filters), limit)
-        if output is None:
+        if pictures is not None:
+            _write_pictures(rows, session, pictures, invocation)
+        elif output is None:
             _write_to_stdout(rows, format_, invocation)
         else:
             _write_to_file(rows, format_ or "table", output, invocation)
 
 
-def _check_combination(invocation: Invocation, format_: str | None, output: Path | None) -> None:
+def _check_combination(invocation: Invocation, format_: str | None, output: Path | None, pictures: Path | None) -> None:
     """Refuse what cannot be meant.
 
     Raises:
-        UsageError: two formats are asked for at once, or a binary one on a terminal.
+        UsageError: two formats are asked for at once, rows and pictures, or a binary format on a terminal.
     """
+    if pictures and (format_ or output):
+        raise click.UsageError("--pictures writes pictures, and --format and --output write rows. Ask for one of them.")
     if invocation.as_json and format_ and output is None:
         raise click.UsageError("--json and --format both say how to write. Leave one out, or add --output FILE.")
     if format_ == "parquet" and output is None and sys.stdout.isatty():
@@ -113,6 +130,24 @@ def _read_filters(session: "Session", filters: dict[str, Any]) -> "ResultFilter"
     )
 
 
+def _write_pictures(rows: Iterator[dict[str, Any]], session: "Session", folder: Path, invocation: Invocation) -> None:
+    """Write pictures and say how many, and what failed.
+
+    Raises:
+        Exit: there are photos of which no picture could be made.
+    """
+    from scripts.pictures import PictureWriter
+
+    invocation.on_interrupt = f"The pictures that were written stay in {folder}. Run it again to write all of them."
+    written = PictureWriter(Settings.from_env(), folder).write(rows, session)
+    if invocation.as_json:
+        write_json(written.to_json())
+    else:
+        written.tell()
+    if written.failed:
+        raise click.exceptions.Exit(ExitCode.FAILURES)
+
+
 def _write_to_stdout(rows: Iterator[dict[str, Any]], format_: str | None, invocation: Invocation) -> None:
     if invocation.as_json:
         first = next(rows, None)  # an error before the first row must still fit into the one document
@@ -127,7 +162,7 @@ def _write_to_stdout(rows: Iterator[dict[str, Any]], format_: str | None, invoca
 
 def _write_to_file(rows: Iterator[dict[str, Any]], format_: str, output: Path, invocation: Invocation) -> None:
     """Write a file that appears whole or not at all."""
-    with _replacing(output) as stream:
+    with replacing(output) as stream:
         if format_ == "table":
             with open(stream.fileno(), "w", encoding="utf-8", closefd=False) as text:
                 count = write_table(rows, text)
@@ -137,28 +172,6 @@ def _write_to_file(rows: Iterator[dict[str, Any]], format_: str, output: Path, i
         write_json({"file": str(output), "format": format_, "rows": count})
     else:
         say(f"{output}: {show_count(count, 'row')}.")
-
-
-@contextmanager
-def _replacing(output: Path) -> Iterator[IO[bytes]]:
-    """Open a file beside `output` that takes its place when the block ends well.
-
-    Raises:
-        InputError: it cannot be written there.
-    """
-    partial = output.with_name(f".{output.name}.partial")
-    try:
-        try:
-            with partial.open("wb") as stream:
-                yield stream
-            partial.replace(output)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{output} cannot be written: {error.strerror or error}. It was left as it was. "
-            "Choose another place, or make room there."
-        ) from error
 
 
 def _rejoin(first: dict[str, Any] | None, rest: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Short ways to put rows into a ledger: jobs with chunks, models, results of a chunk; and threads that race."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -34,9 +34,14 @@ EXPIRED = NOW + timedelta(seconds=LEASE_S + 1)
 
 
 def add_job(
-    database: Database, items: int, chunk_size: int = 4, key: str | None = None, max_parallel: int | None = None
+    database: Database,
+    items: int,
+    chunk_size: int = 4,
+    key: str | None = None,
+    max_parallel: int | None = None,
+    uris: Sequence[str] = (),
 ) -> tuple[int, list[int]]:
-    """Submit a job of `items` photos; return its id and its chunks' ids."""
+    """Submit a job of `items` photos, which lie at `uris` or nowhere; return its id and its chunks' ids."""
     new = jobs.NewJob(
         name="album",
         faces_mode=FacesMode.CROP,
@@ -46,7 +51,7 @@ def add_job(
     )
     with database.write() as session:
         job_id = jobs.create_job(session, new, NOW).id
-        uris = [f"file:///album/{number:04}.jpg" for number in range(items)]
+        uris = uris or [f"file:///album/{number:04}.jpg" for number in range(items)]
         jobs.add_page(session, job_id, 0, uris, chunk_size, NOW)
         jobs.open_job(session, job_id, items, SkipLog(), NOW)
     return job_id, [chunk.id for chunk in chunks_of(database, job_id)]

@@ -10,7 +10,7 @@ import posixpath
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 from core.errors import UnsafeMemberError
 
@@ -104,6 +104,16 @@ def check_member_name(name: str, archive: str) -> None:
             f"The member {name!r} of {archive} has a name that points outside the archive. It was not read. "
             "Repack the archive with relative names if you trust where it comes from."
         )
+
+
+def photo_name(uri: str) -> str:
+    """Return the name that the photo's own file has, for people to know it by; not safe as a path, perhaps empty."""
+    parsed = parse_uri(uri)
+    if isinstance(parsed, MemberUri):
+        return posixpath.basename(parsed.member)
+    if isinstance(parsed, LocalUri):
+        return posixpath.basename(parsed.path)
+    return posixpath.basename(unquote(parsed.uri.partition("?")[0]))
 
 
 def join_uri(base: str, relative: str) -> str:

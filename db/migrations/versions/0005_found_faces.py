@@ -2,8 +2,9 @@
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
-from db.tables import Json
+JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
 revision = "0005"
 down_revision = "0004"
@@ -12,7 +13,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("labels", sa.Column("box_xyxy_px", Json(), nullable=True))
+    op.add_column("labels", sa.Column("box_xyxy_px", JSON, nullable=True))
     op.create_table(
         "embeddings",
         sa.Column("job_id", sa.BigInteger(), nullable=False),

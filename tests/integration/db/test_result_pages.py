@@ -15,7 +15,7 @@ from core.records import FaceOutcome
 from db import chunks
 from db.claims import count_due_chunks
 from db.engine import Database
-from db.results import ResultFilter, check_outcome, iter_results
+from db.results import ResultFilter, check_outcome, find_photo_sha256, iter_results
 from db.tables import Item, Job
 from tests import ledger
 from tests.ledger import EXPIRED, NOW
@@ -270,3 +270,12 @@ def test_a_filter_by_job_never_shows_another_job(database: Database, album: Albu
         public_id = session.get_one(Job, album.second_job).public_id
     rows = query(database, ResultFilter(job_id=album.second_job), page_size=1)
     assert {row["job"] for row in rows} == {public_id}
+
+
+def test_a_photo_is_known_by_its_bytes_where_they_could_be_read(database: Database, album: Album) -> None:
+    job = ledger.get_job(database, album.first_job).public_id
+
+    with database.read() as session:
+        digests = [find_photo_sha256(session, job, ordinal) for ordinal in (0, 1, 2, 9)]
+
+    assert digests == [f"{0:064x}", f"{1:064x}", None, None]

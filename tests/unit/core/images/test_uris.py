@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.images.uris import ArchiveKind, LocalUri, MemberUri, StoreUri, local_uri, member_uri, parse_uri
+from core.images.uris import ArchiveKind, LocalUri, MemberUri, StoreUri, local_uri, member_uri, parse_uri, photo_name
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,18 @@ def test_file_uris_are_percent_encoded() -> None:
 def test_other_schemes_are_left_to_their_store() -> None:
     for uri in ("memory://a/b", "https://host/a?b=1", "simplecache::s3://b/c"):
         assert parse_uri(uri) == StoreUri(uri=uri)
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("/album/Ada 1.jpg", "Ada 1.jpg"),
+        ("file:///album/Zo%C3%AB.jpg", "Zoë.jpg"),
+        ("zip://box/1.png::/album/a.zip", "1.png"),
+        ("s3://bucket/a/b%20c.jpg?version=2", "b c.jpg"),
+        ("https://[host", "[host"),
+        ("/", ""),
+    ],
+)
+def test_a_photo_is_known_by_the_name_of_its_own_file(uri: str, name: str) -> None:
+    assert photo_name(uri) == name
