@@ -51,11 +51,6 @@
     │   ├── ArtifactStoreError
     │   ├── ManifestVersionError
     │   ├── ModelParityError
-    │   ├── WeightsUnreadableError
-    │   ├── WeightsMissingError
-    │   ├── WeightsAlteredError
-    │   ├── WeightsDownloadError
-    │   ├── WeightsStoreError
     │   ├── WeightsMissingError
     │   ├── WeightsAlteredError
     │   ├── WeightsDownloadError
@@ -412,12 +407,6 @@ class WeightsStoreError(ModelError):
     """The folder of pretrained weights cannot be written; what was there before is whole."""
 
     code = "weights_store"
-
-
-class WeightsUnreadableError(ModelError):
-    """A file of pretrained weights is missing, is not the one that is known, or holds no network that can be used."""
-
-    code = "weights_unreadable"
 
 
 class TrainingError(FacefleetError):

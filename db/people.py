@@ -132,8 +132,7 @@ def label_photo(
     photo.uri, photo.split = uri, split
     holding = session.scalar(select(Label).where(Label.photo_id == photo.id, _holds()))
     box = None if box_xyxy_px is None else list(box_xyxy_px)
-    said = holding is not None and holding.person_id == person.id and holding.verdict == Verdict.IS
-    if said and (box is None or box == holding.box_xyxy_px):
+    if holding is not None and _says(holding, person, box):
         return not known
     session.add(
         Label(
@@ -211,6 +210,12 @@ def _holds() -> ColumnElement[bool]:
     """Whether a label is the newest of its photo. Correlated, so that a look at one photo reads one photo's labels."""
     newest = select(func.max(_newer.id)).where(_newer.photo_id == Label.photo_id).scalar_subquery()
     return Label.id == newest
+
+
+def _says(label: Label, person: Person, box: list[float] | None) -> bool:
+    """Whether a label says already that the photo, or this face of it, shows the person."""
+    same_face = box is None or box == label.box_xyxy_px
+    return label.person_id == person.id and label.verdict == Verdict.IS and same_face
 
 
 def _labelled() -> Select[int, str, str, str, int, str, list[float] | None]:

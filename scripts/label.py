@@ -15,7 +15,7 @@ from scripts.output import show_count, write_json
 
 @command(
     "label",
-    example="facefleet label party.jpg --face 1 --is 'Ada Lovelace'\nfacefleet label ada.jpg --is 'Ada Lovelace' --json",
+    example="facefleet label ada.jpg --is 'Ada Lovelace'\nfacefleet label party.jpg --face 1 --is Ada --split test",
 )
 @click.argument("photo")
 @click.option("--is", "name", required=True, metavar="NAME", help="Whom it shows; somebody new is added.")
