@@ -42,7 +42,9 @@
     │   ├── ArtifactCorruptError
     │   ├── ArtifactStoreError
     │   ├── ManifestVersionError
-    │   └── ModelParityError
+    │   ├── ModelParityError
+    │   ├── WeightsUnreadableError
+    │   └── UnknownOperatorError
     ├── TrainingError                   a training run cannot give a model
     │   ├── TooFewPeopleError
     │   ├── TrainingSetTooLargeError
@@ -322,6 +324,18 @@ class ModelParityError(ModelError):
     """The compiled model does not answer as the network it was made from."""
 
     code = "model_parity"
+
+
+class WeightsUnreadableError(ModelError):
+    """A file of pretrained weights is missing, is not the one that is known, or holds no network that can be used."""
+
+    code = "weights_unreadable"
+
+
+class UnknownOperatorError(ModelError):
+    """A pretrained network uses an operator, or an option of one, that the importer does not know."""
+
+    code = "unknown_operator"
 
 
 class TrainingError(FacefleetError):
