@@ -55,7 +55,8 @@
     │   ├── WeightsAlteredError
     │   ├── WeightsDownloadError
     │   ├── WeightsStoreError
-    │   └── WeightsUnreadableError
+    │   ├── WeightsUnreadableError
+    │   └── UnknownOperatorError
     ├── TrainingError                   a training run cannot give a model
     │   ├── TooFewPeopleError
     │   ├── TrainingSetTooLargeError
@@ -407,6 +408,12 @@ class WeightsStoreError(ModelError):
     """The folder of pretrained weights cannot be written; what was there before is whole."""
 
     code = "weights_store"
+
+
+class UnknownOperatorError(ModelError):
+    """A pretrained network uses an operator, or an option of one, that the importer does not know."""
+
+    code = "unknown_operator"
 
 
 class TrainingError(FacefleetError):

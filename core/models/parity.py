@@ -34,8 +34,10 @@ EXPORT_TOLERANCE = Tolerance(embedding=1e-5, logit=1e-4, mean_cosine=0.99999)
 """Same weights, same machine, float32: only the order of additions differs (measured 6e-8)."""
 SERVING_TOLERANCE = Tolerance(embedding=2e-3, logit=2e-2, mean_cosine=0.9999)
 """Another chip or kernel than the exporter's; TF32 convolutions keep 10 bits of mantissa."""
-BFLOAT16_TOLERANCE = Tolerance(embedding=2e-2, logit=5e-2, mean_cosine=0.999)
-"""bfloat16 keeps 8 bits of mantissa. What that may change in an answer: docs/decisions/0011-imported-backbones.md."""
+BFLOAT16_TOLERANCE = Tolerance(embedding=2e-2, logit=0.15, mean_cosine=0.999)
+"""bfloat16 keeps 8 bits of mantissa; docs/decisions/0011-imported-backbones.md says what that may change in an answer.
+Logits come out of a float32 head, but drawn faces are near nobody, so that the largest logit, which they are measured
+by, is small (measured: off by 0.07 of it with three random prototypes)."""
 
 
 def check_outputs(outputs: Outputs, *, count: int, dim: int, classes: int, what: str) -> None:

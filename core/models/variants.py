@@ -1,7 +1,8 @@
 """The ways to run one TorchScript network on a device, and choosing the fastest that answers right.
 
 Which is fastest depends on the network and the chip, so it is measured at load, not guessed: oneDNN's fusion with
-channels_last gave 1.4x (compact) and 1.7x (seed) over eager on one EPYC core, yet 0.9x without channels_last (compact).
+channels_last gave 1.4x (compact), 1.7x (seed) and 4.1x (face-reidentification-retail-0095) over eager on one core, yet
+0.9x without channels_last (compact).
 """
 
 import logging
@@ -56,8 +57,8 @@ _BF16_PLAIN = Variant(name="bf16", bfloat16=True)
 
 VARIANTS = {
     "cpu": (
-        _BF16_FUSED,
         _BF16_FUSED_CHANNELS_LAST,
+        _BF16_FUSED,
         _FUSED_CHANNELS_LAST,
         _BF16_CHANNELS_LAST,
         _FUSED,
@@ -75,7 +76,7 @@ _BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
 def variants_for(device: torch.device) -> tuple[Variant, ...]:
     """Return the ways that are worth trying on a device: those in bfloat16 only where its arithmetic is wired in.
 
-    Without such instructions they are right too, but slow: 47 images/s against 161 (face-reidentification-retail-0095,
+    Without such instructions they are right too, but slow: 47 images/s against 145 (face-reidentification-retail-0095,
     one Xeon core with AVX512 alone).
     """
     if device.type == "cuda":
