@@ -115,7 +115,7 @@ class Runner:
         chosen = np.arange(bucket) % len(golden.crops)
         crops = torch.from_numpy(golden.crops[chosen])
         expected = Outputs(embeddings=golden.outputs.embeddings[chosen], logits=golden.outputs.logits[chosen])
-        with onednn_fusion(self.variant.onednn_fusion):
+        with _onednn_fusion(self.variant.onednn_fusion):
             for _ in range(2):  # the first run profiles, the second compiles for this shape
                 answer = self.answer(crops)
                 check_parity(expected, answer, self.variant.tolerance, f"The model run as {self.variant.name!r}")
@@ -206,7 +206,7 @@ def _timed_runner(artifact: Artifact, variant: Variant, device: torch.device, bu
 
 
 @contextmanager
-def onednn_fusion(enabled: bool) -> Iterator[None]:
+def _onednn_fusion(enabled: bool) -> Iterator[None]:
     """Switch oneDNN's graph fuser for what is compiled inside. The switch is the process's."""
     before = torch.jit.onednn_fusion_enabled()  # type: ignore[no-untyped-call]
     torch.jit.enable_onednn_fusion(enabled)

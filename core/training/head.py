@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.errors import RunCancelledError
-from core.models.variants import onednn_fusion
 from core.nets.servable import Servable
 from core.records import EpochProgress, Example, PersonClass
 from core.training.dataset import load_crops, usable_people
@@ -112,8 +111,13 @@ class CompiledEmbedder:
         """Embed crops (uint8 [N, 3, S, S]): float32 [N, D] of unit length, on the CPU."""
         padded = F.pad(crops, (0, 0, 0, 0, 0, 0, 0, -len(crops) % _BATCH))  # another size would be compiled anew
         with torch.inference_mode():
-            parts = [self.module(part.to(self.device).float() / 255.0).cpu() for part in torch.split(padded, _BATCH)]
+            parts = [self._run(part) for part in torch.split(padded, _BATCH)]
         return F.normalize(torch.cat(parts)[: len(crops)], dim=1)
+
+    def _run(self, crops: Tensor) -> Tensor:
+        x = (crops.to(self.device).float() / 255.0).contiguous(memory_format=torch.channels_last)
+        features: Tensor = self.module(x)
+        return features.cpu()
 
 
 @contextmanager
@@ -121,7 +125,7 @@ def _compiled(embedder: "Embedder", request: TrainingRequest) -> Iterator[Compil
     """Compile an embedder for the run's device; the embedder is left on the CPU."""
     device = torch.device(request.device)
     module = torch.jit.freeze(torch.jit.script(copy.deepcopy(embedder).to(device).eval()))
-    with reproducible(request), onednn_fusion(device.type == "cpu"):
+    with reproducible(request):
         yield CompiledEmbedder(
             module=module, device=device, input_size_px=embedder.input_size_px, embedding_dim=embedder.embedding_dim
         )

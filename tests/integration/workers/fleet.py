@@ -143,6 +143,7 @@ class SmallFleet:
             "sweep_interval_s",
             "model_poll_s",
             "photo_timeout_s",
+            "weights",
         )
         search = os.pathsep.join([str(_SITE), str(ROOT)])
         return {"PYTHONPATH": search} | {
