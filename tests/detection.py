@@ -160,7 +160,10 @@ def main(test_data: Path) -> None:
     cv2.setNumThreads(1)
     detector = load_detector(weights_of(test_data).read_bytes(), "cpu", threads=1)
     reference = OpenCvDetector(weights_of(test_data))
-    say = lambda line: sys.stdout.write(f"{line}\n")  # noqa: E731
+
+    def say(line: str) -> None:
+        sys.stdout.write(f"{line}\n")
+
     for folder in ("lfw_dev", "scenes/dlib_faces", "scenes/wider_416", "exif_orientation"):
         say(f"{folder}: {_compare_at_one_scale(detector, reference, photos_of(test_data, folder))}")
     for name, find in (("facefleet", lambda pixels: detect_one(detector, pixels)), ("OpenCV", reference.detect)):

@@ -58,7 +58,15 @@ def prepare_for_detection(pixels: NDArray[np.uint8]) -> ScaledPhoto:
 
 
 def scale_photo(original: NDArray[np.uint8], longer_px: int) -> ScaledPhoto:
-    """Scale a photo, up or down, until its longer side has `longer_px` pixels; averages where it shrinks."""
+    """Scale a photo up, bilinearly, or down, averaging with a triangle filter as wide as the reduction.
+
+    Args:
+        original (uint8 [H, W, 3]): RGB.
+        longer_px: what its longer side shall have, >= 1.
+
+    Returns:
+        The photo; its shorter side has at least one pixel.
+    """
     height, width = original.shape[:2]
     factor = longer_px / max(height, width)
     size = (max(1, round(height * factor)), max(1, round(width * factor)))

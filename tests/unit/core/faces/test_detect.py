@@ -199,6 +199,16 @@ def test_a_device_that_does_not_exist_is_refused(weights: bytes) -> None:
         load_detector(weights, "cuda:99")
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")
+def test_a_gpu_finds_what_the_cpu_finds(detector: Detector, weights: bytes, test_data: Path) -> None:
+    on_gpu = load_detector(weights, "cuda:0")
+    photos = [prepare_for_detection(read_photo(file)) for file in photos_of(test_data, "scenes/dlib_faces")]
+    for here, there in zip(detector.detect(photos), on_gpu.detect(photos), strict=True):
+        assert len(here) == len(there)
+        assert np.allclose(here.landmarks_px, there.landmarks_px, atol=1.0)
+
+
 def test_faces_are_numbered_from_left_to_right_however_their_heights_jitter() -> None:
     generator = np.random.default_rng(0)
     row = boxes(*((100 * n, 50, 100 * n + 60, 120) for n in range(5)))

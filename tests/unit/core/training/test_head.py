@@ -80,7 +80,7 @@ def test_the_same_request_gives_the_same_gallery() -> None:
 
 
 def test_each_epoch_is_told_with_held_out_figures() -> None:
-    told: list["EpochProgress"] = []
+    told: list[EpochProgress] = []
     train(make_request([5] * 4, epochs=3), on_epoch=told.append)
     assert [(epoch.epoch, epoch.epochs) for epoch in told] == [(1, 3), (2, 3), (3, 3)]
     assert all(epoch.val_accuracy is not None for epoch in told)
@@ -95,4 +95,4 @@ def test_one_person_is_too_few() -> None:
 def test_a_run_stops_when_it_is_asked_to(asked: int) -> None:
     answers = iter([False] * asked + [True] * 100)
     with pytest.raises(RunCancelledError):
-        train(make_request([2] * 4), should_stop=lambda: next(answers))
+        train(make_request([2] * 4, epochs=5), should_stop=lambda: next(answers))
