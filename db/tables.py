@@ -175,7 +175,7 @@ class Chunk(Base):
     lease_token: Mapped[str | None] = mapped_column(String(32))
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     worker: Mapped[str | None] = mapped_column(String(200))  # slot and process id of who holds it
-    ended_by: Mapped[str | None] = mapped_column(String(20))  # how the last process ended that died with it
+    ended_by: Mapped[str | None] = mapped_column(String(20))  # how the last attempt ended, if it came to nothing
     rung_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # for processes of version 0001 alone
     done_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 

@@ -13,7 +13,7 @@ from typing import Protocol
 from core.clock import Clock
 from core.errors import DatabaseUnreachableError, InputError
 from core.records import ErrorRecord, FacesMode, ItemOutcome, PhotoResult, PhotoTask
-from db import chunks
+from db import chunks, suspects
 from db.chunks import ChunkLease
 from db.claims import claim_due_chunk
 from db.engine import Database
@@ -38,7 +38,7 @@ class ChunkEnd(Enum):
     NOTHING_DUE = "nothing due"  # no chunk waits that may be worked on: the bell may go
     PUT_BACK = "put back"  # no chunk can be worked on here now
     BROKEN_OFF = "broken off"  # the chunk is left to its next owner or to the sweeper
-    RESTART = "restart"  # given back, and this process must be replaced
+    RESTART = "restart"  # the device failed or the process is worn out: it must be replaced
 
 
 class Recognise(Protocol):
@@ -139,7 +139,7 @@ def _finish(lease: ChunkLease, results: Sequence[PhotoResult], model: Loaded, co
 def _settle(lease: ChunkLease, error: Exception, context: IdentifyContext) -> ChunkEnd:
     """Do with the chunk what workers/retry says."""
     reaction = reaction_to(error)
-    unforeseen = reaction in {Reaction.COUNT, Reaction.GIVE_BACK_AND_RESTART}
+    unforeseen = reaction in {Reaction.COUNT, Reaction.SUSPECT_AND_RESTART}
     _log.log(
         logging.ERROR if unforeseen else logging.INFO,
         "chunk %d is not done here (%s): %s",
@@ -150,13 +150,15 @@ def _settle(lease: ChunkLease, error: Exception, context: IdentifyContext) -> Ch
     )
     try:
         with context.database.write() as session:
-            if reaction in {Reaction.GIVE_BACK, Reaction.GIVE_BACK_AND_RESTART}:
+            if reaction is Reaction.GIVE_BACK:
                 chunks.release_chunk(session, lease)
+            elif reaction is Reaction.SUSPECT_AND_RESTART:
+                suspects.suspect_chunk(session, lease, context.reporter.name, context.clock(), context.lease_s)
             elif reaction is Reaction.COUNT:
                 chunks.expire_lease(session, lease, context.clock())
     except DatabaseUnreachableError as outage:
         _log.warning("%s The lease of chunk %d runs out instead.", outage, lease.chunk_id)
-    if reaction is Reaction.GIVE_BACK_AND_RESTART:
+    if reaction is Reaction.SUSPECT_AND_RESTART:
         return ChunkEnd.RESTART
     return ChunkEnd.PUT_BACK if reaction is Reaction.GIVE_BACK else ChunkEnd.BROKEN_OFF
 
