@@ -175,15 +175,35 @@ def reclaim_expired(session: Session, now: datetime) -> int:
         select(Run).where(or_(vanished, given_back)).order_by(Run.id).with_for_update(skip_locked=True)
     ).all()
     for run in expired:
-        run.lease_token = run.lease_until = run.worker = run.rung_at = run.stage = None
-        if run.cancel_requested:
-            run.state, run.finished_at, run.reason = RunState.CANCELLED, now, "cancelled"
-        elif run.attempts < MAX_ATTEMPTS:
-            run.state = RunState.QUEUED
-        else:
-            run.state, run.finished_at = RunState.FAILED, now
-            run.reason = f"The trainer vanished {run.attempts} times during this run. The active model goes on serving."
+        _take_back(run, now)
     return len(expired)
+
+
+def reclaim_from(session: Session, worker: str, now: datetime) -> int:
+    """Take back at once the run of a process that is known to be dead; return how many there were.
+
+    Args:
+        session: a write session.
+        worker: as it claimed: with its process id, which no living process shares.
+        now: aware time.
+    """
+    held = select(Run).where(Run.state == RunState.RUNNING, Run.worker == worker).with_for_update(skip_locked=True)
+    found = session.scalars(held).all()
+    for run in found:
+        _take_back(run, now)
+    return len(found)
+
+
+def _take_back(run: Run, now: datetime) -> None:
+    """Queue or end a run whose attempt came to nothing."""
+    run.lease_token = run.lease_until = run.worker = run.rung_at = run.stage = None
+    if run.cancel_requested:
+        run.state, run.finished_at, run.reason = RunState.CANCELLED, now, "cancelled"
+    elif run.attempts < MAX_ATTEMPTS:
+        run.state = RunState.QUEUED
+    else:
+        run.state, run.finished_at = RunState.FAILED, now
+        run.reason = f"The trainer vanished {run.attempts} times during this run. The active model goes on serving."
 
 
 def end_leases_from_the_future(session: Session, now: datetime, lease_s: float) -> None:

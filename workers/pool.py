@@ -27,7 +27,7 @@ class _ReportingPool(AsynPool):  # type: ignore[misc]
 
 
 class NodePool(TaskPool):  # type: ignore[misc]
-    """The pool of an identify node."""
+    """The pool of a node."""
 
     Pool = _ReportingPool
 

@@ -11,7 +11,8 @@ from core.records import RunState
 from db import registry, runs
 from db.tables import Run
 from tests.factories import make_face
-from tests.integration.workers.fleet import SmallFleet, wait_until
+from tests.integration.workers.fleet import SmallFleet, small_fleet, wait_until
+from tests.services import RedisServer
 from workers.enrolment import import_people
 
 LONG = 200  # epochs that no test waits for
@@ -94,18 +95,20 @@ def test_a_cancelled_run_stops_in_the_middle(sqlite_fleet: SmallFleet) -> None:
         assert registry.list_models(session) == []
 
 
-def test_a_run_whose_trainer_is_killed_goes_on_where_it_was(sqlite_fleet: SmallFleet) -> None:
-    fleet = sqlite_fleet
-    import_two_people(fleet)
-    node = fleet.start("train")
-    run = queue_run(fleet, epochs=4)
-    wait_until(lambda: bool(epochs_of(fleet, run)), "an epoch is done")
-    [child] = node.children()
-    child.kill()
-    ended = wait_ended(fleet, run, sweeping=True)
-    assert (ended.state, ended.attempts) == (RunState.SUCCEEDED, 2)
-    assert epochs_of(fleet, run) == [1, 2, 3, 4]
-    assert node.check_alive()
+def test_a_run_whose_trainer_is_killed_goes_on_at_once_where_it_was(
+    sqlite_url: str, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    with small_fleet(sqlite_url, redis_server, tmp_path, lease_s=600.0) as fleet:  # longer than the test would wait
+        import_two_people(fleet)
+        node = fleet.start("train")
+        run = queue_run(fleet, epochs=4)
+        wait_until(lambda: bool(epochs_of(fleet, run)), "an epoch is done")
+        [child] = node.children()
+        child.kill()
+        ended = wait_ended(fleet, run, sweeping=True)
+        assert (ended.state, ended.attempts) == (RunState.SUCCEEDED, 2)
+        assert epochs_of(fleet, run) == [1, 2, 3, 4]
+        assert node.check_alive()
 
 
 def test_a_trainer_that_is_stopped_gives_its_run_back_uncounted(sqlite_fleet: SmallFleet) -> None:
