@@ -86,13 +86,14 @@ def check_workers(settings: Settings) -> list[Finding]:
 
 def check_work(settings: Settings) -> list[Finding]:
     """Does work that waits go forward?"""
+    from db.clock import LedgerClock
     from db.health import read_health
 
     if _is_missing(settings):
         return [warn("work", _NO_DATABASE, "facefleet db upgrade")]
     redis_answers = not any(finding.level is Level.FAIL for finding in run_check("redis", check_redis, settings))
     with _open(settings) as database, database.read() as session:
-        health = read_health(session, utc_now(), settings.lease_s, redis_answers=redis_answers)
+        health = read_health(session, LedgerClock(database)(), settings.lease_s, redis_answers=redis_answers)
     if health.stall is not None:
         return [fail("work", health.stall)]
     return [ok("work", f"{health.open_chunks} chunks wait or are in work")]

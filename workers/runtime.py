@@ -10,8 +10,8 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from core.clock import utc_now
 from core.records import FacesMode, PhotoResult, PhotoTask
+from db.clock import LedgerClock
 from db.engine import Database
 from workers.identify import ChunkEnd, IdentifyContext, OnProgress, answer_bell
 from workers.logs import set_up_worker_logging
@@ -53,10 +53,11 @@ class Runtime:
 
     def __init__(self, spec: NodeSpec, slot: int) -> None:
         self._database = Database.from_settings(spec.settings)
+        self._clock = LedgerClock(self._database)
         self._flag = StopFlag()
         self._recognition = _Recognition(spec) if spec.role is Role.IDENTIFY else None
         self._watch = ModelWatch(self._database, self._recognition.holder) if self._recognition else None
-        self._reporter = SlotReporter(spec, spec.slot_name(slot), self._database, utc_now, self._watch)
+        self._reporter = SlotReporter(spec, spec.slot_name(slot), self._database, self._clock, self._watch)
         self._pulse = Pulse(self._reporter, self._watch, spec.settings.model_poll_s)
         self._spec = spec
 
@@ -81,7 +82,7 @@ class Runtime:
             recognise=self._recognition,
             reporter=self._reporter,
             stop=self._flag,
-            clock=utc_now,
+            clock=self._clock,
             lease_s=self._spec.settings.lease_s,
             interactive_photos=self._spec.settings.interactive_photos,
             poll_s=self._spec.settings.model_poll_s,
@@ -97,7 +98,7 @@ class Runtime:
             settings=self._spec.settings,
             reporter=self._reporter,
             stop=self._flag,
-            clock=utc_now,
+            clock=self._clock,
             device=self._spec.torch_device,
             threads=self._spec.threads,
         )

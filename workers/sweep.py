@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
-from core.clock import Clock, utc_now
 from core.errors import ArtifactStoreError, ServiceError
 from core.models.store import ModelStore
 from core.settings import Settings
 from db import chunks, control, jobs, nodes, registry, runs
+from db.clock import LedgerClock
 from db.engine import Database
 from workers.doorbell import MOST_BELLS, Doorbell, ring_for_due_chunks
 
@@ -112,7 +112,6 @@ def run_sweeper(
     settings: Settings,
     *,
     wait: Callable[[float], bool],
-    clock: Clock = utc_now,
 ) -> None:
     """Sweep until told to stop. Survives the ledger or Redis being away; each outage is logged once.
 
@@ -121,8 +120,8 @@ def run_sweeper(
         doorbell: rings.
         settings: the interval.
         wait: waits so many seconds, or less when told to stop; returns whether it was.
-        clock: the time.
     """
+    clock = LedgerClock(database)
     outages = _Outages()
     orphans_due_s = 0.0
     rung = 0
