@@ -1,6 +1,6 @@
 """Jobs: submitted in pages, counted by the workers' commits, closed when every item has its outcome.
 
-What people do to a job (pause, resume, cancel, retry) stands in db/control.py.
+What people do to a job stands in db/control.py (pause, resume, cancel) and db/retries.py.
 """
 
 from collections.abc import Sequence
@@ -202,7 +202,7 @@ def list_jobs(session: Session, limit: int, before: str | None = None) -> list[J
 
 
 def close_finished_jobs(session: Session, now: datetime, job_id: int | None = None) -> int:
-    """End running and cancelled jobs in which every item has its outcome; return how many.
+    """End running and cancelled jobs in which every item has its outcome and none is to be retried; return how many.
 
     Args:
         session: a write session.
@@ -215,6 +215,7 @@ def close_finished_jobs(session: Session, now: datetime, job_id: int | None = No
         .where(
             Job.state.in_(ended_by),
             Job.finished_at.is_(None),
+            Job.retry_from.is_(None),
             Job.items_faces + Job.items_no_face + Job.items_error >= Job.total,
         )
         .values(state=case(ended_by, value=Job.state), finished_at=now)

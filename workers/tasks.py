@@ -18,8 +18,8 @@ from workers.spec import SPEC_KEY, NodeSpec
 
 
 @shared_task(name=IDENTIFY_TASK, acks_late=True, acks_on_failure=True, ignore_result=True)  # type: ignore[untyped-decorator]
-def identify(*_: int) -> None:
-    """Answer a doorbell for chunks. Bells of older versions carry a chunk's id, which has no say."""
+def identify() -> None:
+    """Answer a doorbell for chunks."""
     end = runtime.current().identify()
     if end is ChunkEnd.RESTART:
         raise SystemExit(os.EX_TEMPFAIL)  # the pool replaces the process; the bell goes back to the queue

@@ -139,7 +139,7 @@ def million_paths(world: World) -> None:
 def _take_out(world: World, public_id: str) -> None:
     """Remove a job and all that is recorded of it: nobody waits here for a million photos."""
     with world.fleet.database.write() as session:
-        control.cancel_job(session, public_id)
+        control.cancel_job(session, public_id, "chaos", utc_now())
     job_id = select(Job.id).where(Job.public_id == public_id).scalar_subquery()
     with world.fleet.database.write() as session:
         for table in (Chunk, Face, Item):  # as commits lock them
