@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from core.errors import IdempotencyConflictError, JobStateError, UnknownIdError
 from core.records import ChunkState, FacesMode, JobState, SkipLog
-from db.ids import new_public_id
+from db.ids import insert_with_public_id
 from db.tables import Chunk, Item, Job
 
 
@@ -33,7 +33,6 @@ class NewJob:
 def create_job(session: Session, new: NewJob, now: datetime) -> Job:
     """Insert an empty job that is being submitted."""
     job = Job(
-        public_id=new_public_id("j", now),
         name=new.name,
         idempotency_key=new.idempotency_key,
         request_digest=new.request_digest,
@@ -43,8 +42,7 @@ def create_job(session: Session, new: NewJob, now: datetime) -> Job:
         created_at=now,
         touched_at=now,
     )
-    session.add(job)
-    session.flush()
+    insert_with_public_id(session, job, "j", now)
     return job
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from core.errors import LeaseLostError, UnknownIdError
 from core.records import EpochProgress, RunState
-from db.ids import new_public_id
+from db.ids import insert_with_public_id
 from db.tables import Run, RunEpoch
 from db.upsert import upsert
 
@@ -33,9 +33,8 @@ class RunLease:
 
 def create_run(session: Session, *, recipe: str, options: dict[str, Any], now: datetime) -> Run:
     """Insert a queued run. `options` must be JSON."""
-    run = Run(public_id=new_public_id("r", now), recipe=recipe, options=options, state=RunState.QUEUED, created_at=now)
-    session.add(run)
-    session.flush()
+    run = Run(recipe=recipe, options=options, state=RunState.QUEUED, created_at=now)
+    insert_with_public_id(session, run, "r", now)
     return run
 
 
