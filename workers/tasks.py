@@ -15,6 +15,7 @@ from workers import runtime
 from workers.identify import ChunkEnd
 from workers.protocol import IDENTIFY_TASK, TRAIN_TASK
 from workers.spec import SPEC_KEY, NodeSpec
+from workers.train import RunEnd
 
 
 @shared_task(name=IDENTIFY_TASK, acks_late=True, acks_on_failure=True, ignore_result=True)  # type: ignore[untyped-decorator]
@@ -30,7 +31,8 @@ def identify() -> None:
 @shared_task(name=TRAIN_TASK, acks_late=False, ignore_result=True)  # type: ignore[untyped-decorator]
 def train(run_id: int) -> None:
     """Answer a doorbell for a training run. The message is gone before training begins: the ledger holds the run."""
-    runtime.current().train(int(run_id))
+    if runtime.current().train(int(run_id)) is RunEnd.RESTART:
+        raise SystemExit(os.EX_TEMPFAIL)  # the run is queued again, and the sweeper rings
 
 
 @setup_logging.connect  # type: ignore[untyped-decorator]
