@@ -48,11 +48,13 @@ class ChunkState(StrEnum):
 
 
 class AttemptEnd(StrEnum):
-    """How a process ended that had not finished its chunk, as its parent saw it."""
+    """How a process ended that had not finished its chunk, as its parent saw it or as it said itself."""
 
     HUNG = "hung"  # its watchdog ended it: nothing went forward
     KILLED = "killed"  # SIGKILL: the system was out of memory, or a person did it
     CRASHED = "crashed"  # another signal, or it left on its own
+    DEVICE = "device"  # its accelerator failed over this chunk, and over no other before or after
+    OUTAGE = "outage"  # its accelerator failed over other chunks too: none of them is to blame
 
 
 class RunState(StrEnum):

@@ -6,12 +6,14 @@ _HOW = {
     AttemptEnd.HUNG: "hung in the code that decodes it and was ended",
     AttemptEnd.KILLED: "was killed, most likely by the system for want of memory,",
     AttemptEnd.CRASHED: "crashed",
+    AttemptEnd.DEVICE: "lost its device",
     None: "died or hung",
 }
 _WHAT_TO_DO = {
     AttemptEnd.CRASHED: "Look at the file, or take it out of the batch.",
     AttemptEnd.HUNG: "Look at the file, or raise FACEFLEET_PHOTO_TIMEOUT_S if it is only slow.",
     AttemptEnd.KILLED: "Look at the file; if it is sound, give the workers more memory or run fewer of them there.",
+    AttemptEnd.DEVICE: "Look at the file; if it is sound, at the device: `facefleet doctor` and the worker's log.",
     None: "Look at the file, or take it out of the batch.",
 }
 

@@ -1,4 +1,4 @@
-"""The audit trail: who did what to people, labels and models. Written in the transaction of the deed itself."""
+"""The audit trail: who did what to jobs and models. Written in the transaction of the deed itself."""
 
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,7 @@ def record(session: Session, *, who: str, action: str, subject: str, now: dateti
     session.add(AuditEntry(at=now, who=who, action=action, subject=subject, detail=detail))
 
 
-def list_entries(session: Session, limit: int) -> list[AuditEntry]:
-    """Return entries, newest first."""
-    return list(session.scalars(select(AuditEntry).order_by(AuditEntry.id.desc()).limit(limit)))
+def list_entries(session: Session, limit: int, subject: str | None = None) -> list[AuditEntry]:
+    """Return entries, newest first; of one subject when given."""
+    newest = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(limit)
+    return list(session.scalars(newest if subject is None else newest.where(AuditEntry.subject == subject)))

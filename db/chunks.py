@@ -61,7 +61,7 @@ def extend_lease(session: Session, lease: ChunkLease, now: datetime, lease_s: fl
     wanted = exists().where(Job.id == Chunk.job_id, Job.state != JobState.CANCELLED)
     extended = session.execute(
         update(Chunk)
-        .where(*_held(lease), wanted)
+        .where(*held(lease), wanted)
         .values(lease_until=now + timedelta(seconds=lease_s))
         .execution_options(synchronize_session=False)
     )
@@ -75,7 +75,7 @@ def release_chunk(session: Session, lease: ChunkLease) -> None:
     """
     session.execute(
         update(Chunk)
-        .where(*_held(lease))
+        .where(*held(lease))
         .values(
             state=ChunkState.QUEUED,
             attempts=Chunk.attempts - 1,
@@ -91,7 +91,7 @@ def expire_lease(session: Session, lease: ChunkLease, now: datetime) -> None:
     """Let a lease run out now: the work failed, and the attempt counts. Without the lease nothing happens."""
     session.execute(
         update(Chunk)
-        .where(*_held(lease))
+        .where(*held(lease))
         .values(lease_until=now - timedelta(seconds=1))
         .execution_options(synchronize_session=False)
     )
@@ -119,7 +119,7 @@ def finish_chunk(
         raise ValueError(f"results do not cover chunk {lease.chunk_id} exactly")
     closed = session.execute(
         update(Chunk)
-        .where(*_held(lease))
+        .where(*held(lease))
         .values(state=ChunkState.DONE, lease_token=None, lease_until=None, done_at=now)
         .execution_options(synchronize_session=False)
     )
@@ -141,7 +141,7 @@ def reclaim_expired(session: Session, now: datetime, limit: int = 100) -> int:
         .with_for_update(skip_locked=True)
     ).all()
     for chunk in expired:
-        _take_back(session, chunk, None, now)
+        _take_back(session, chunk, AttemptEnd(chunk.ended_by) if chunk.ended_by else None, now)
     return len(expired)
 
 
@@ -149,7 +149,8 @@ def reclaim_from(session: Session, worker: str, ended_by: AttemptEnd, now: datet
     """Take back at once what a process held that is known to be dead; return how many chunks.
 
     The same becomes of them as when their lease runs out. The name fences: it holds the process id, and a process that
-    took the slot over, or another node that got the chunk meanwhile, bears another.
+    took the slot over, or another node that got the chunk meanwhile, bears another. A chunk that the process itself
+    suspects (db/suspects.py) waits for its lease.
 
     Args:
         session: a write session.
@@ -159,7 +160,7 @@ def reclaim_from(session: Session, worker: str, ended_by: AttemptEnd, now: datet
     """
     held = session.scalars(
         select(Chunk)
-        .where(in_state(ChunkState.CLAIMED), Chunk.worker == worker)
+        .where(in_state(ChunkState.CLAIMED), Chunk.worker == worker, Chunk.ended_by.is_(None))
         .order_by(Chunk.job_id, Chunk.id)
         .with_for_update(skip_locked=True)
     ).all()
@@ -172,6 +173,8 @@ def _take_back(session: Session, chunk: Chunk, ended_by: AttemptEnd | None, now:
     """Queue, halve or give up a chunk whose attempt came to nothing."""
     chunk.lease_token = chunk.lease_until = chunk.worker = None
     chunk.ended_by = ended_by
+    if ended_by is AttemptEnd.OUTAGE and chunk.item_count == 1:
+        chunk.attempts -= 1  # being split harms no photo, being given up does
     if chunk.attempts < ATTEMPTS_BEFORE_SPLIT:
         chunk.state = ChunkState.QUEUED
     elif chunk.item_count > 1:
@@ -349,7 +352,7 @@ def in_state(state: ChunkState) -> ColumnElement[bool]:
     return Chunk.state == bindparam(None, state, String, literal_execute=True)
 
 
-def _held(lease: ChunkLease) -> tuple[ColumnElement[bool], ...]:
+def held(lease: ChunkLease) -> tuple[ColumnElement[bool], ...]:
     """What is true of a chunk while this lease holds."""
     return (Chunk.id == lease.chunk_id, Chunk.state == ChunkState.CLAIMED, Chunk.lease_token == lease.token)
 

@@ -140,6 +140,7 @@ _CLAIM = (
         lease_token=bindparam("token"),
         lease_until=bindparam("until"),
         worker=bindparam("slot"),
+        ended_by=None,
     )
     .execution_options(synchronize_session=False)
 )

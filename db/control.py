@@ -1,21 +1,21 @@
-"""Job control: what a person does to a job. Pause, resume, cancel, and a new try for what failed.
+"""Job control: what a person does to a job. Pause, resume and cancel; a new try of what failed is in db/retries.py.
 
-Each looks at the job's row under its lock and changes it in the same transaction; done twice, it is done once.
+Each looks at the job's row under its lock and changes it in the same transaction, with an entry in the audit trail;
+done twice, it is done once.
 """
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.errors import JobStateError
-from core.records import ChunkState, ErrorRecord, ItemOutcome, JobState
-from db.chunks import ITEM_VALUES, give_up, in_state
-from db.jobs import add_chunks, close_finished_jobs, get_job
-from db.results import has_outcome
-from db.tables import Chunk, Item, Job
+from core.records import ChunkState, ErrorRecord, JobState
+from db import audit
+from db.chunks import give_up, in_state
+from db.jobs import close_finished_jobs, get_job
+from db.tables import Chunk, Job
 
 _CANCELLATION = ErrorRecord(
     code="cancelled",
@@ -23,35 +23,33 @@ _CANCELLATION = ErrorRecord(
     "Identify it after all with `facefleet job retry`.",
 )
 
-MAY_END_PROCESSES = frozenset({"worker_crashed", "timed_out"})
-"""Codes of photos that may be to blame for the end of their worker: they are tried again without neighbours."""
-
 # Chunks that end in one transaction: so few that no worker waits for long, so many that a large job ends in seconds.
 _CHUNKS_A_STEP = 64
-
-_ROWS_AT_ONCE = 10_000  # read at once when there may be millions
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Move:
     """A change of a job's state."""
 
+    action: str
+    """In the audit trail."""
     verb: str
     """As in "a job that is done cannot be ..."."""
     sources: frozenset[JobState]
     target: JobState
 
 
-_PAUSE = _Move(verb="paused", sources=frozenset({JobState.RUNNING}), target=JobState.PAUSED)
-_RESUME = _Move(verb="resumed", sources=frozenset({JobState.PAUSED}), target=JobState.RUNNING)
+_PAUSE = _Move(action="job.pause", verb="paused", sources=frozenset({JobState.RUNNING}), target=JobState.PAUSED)
+_RESUME = _Move(action="job.resume", verb="resumed", sources=frozenset({JobState.PAUSED}), target=JobState.RUNNING)
 _CANCEL = _Move(
+    action="job.cancel",
     verb="cancelled",
     sources=frozenset({JobState.SUBMITTING, JobState.RUNNING, JobState.PAUSED}),
     target=JobState.CANCELLED,
 )
 
 
-def pause_job(session: Session, public_id: str) -> bool:
+def pause_job(session: Session, public_id: str, who: str, now: datetime) -> bool:
     """Let no more chunks of a job be claimed. Those in work are finished.
 
     Returns:
@@ -61,10 +59,10 @@ def pause_job(session: Session, public_id: str) -> bool:
         UnknownIdError: there is no such job.
         JobStateError: it does not run.
     """
-    return _move(session, public_id, _PAUSE) is not None
+    return _move(session, public_id, _PAUSE, who, now) is not None
 
 
-def resume_job(session: Session, public_id: str, now: datetime) -> bool:
+def resume_job(session: Session, public_id: str, who: str, now: datetime) -> bool:
     """Let a paused job run again. The caller rings.
 
     Returns:
@@ -74,15 +72,15 @@ def resume_job(session: Session, public_id: str, now: datetime) -> bool:
         UnknownIdError: there is no such job.
         JobStateError: it is not paused.
     """
-    job = _move(session, public_id, _RESUME)
+    job = _move(session, public_id, _RESUME, who, now)
     if job is None:
         return False
-    _begin_stretch(job, now)
+    begin_stretch(job, now)
     close_finished_jobs(session, now, job.id)  # what was in work when it was paused may have been the last of it
     return True
 
 
-def cancel_job(session: Session, public_id: str) -> bool:
+def cancel_job(session: Session, public_id: str, who: str, now: datetime) -> bool:
     """Stop a job for good. From here on no chunk of it is claimed; `settle_cancelled_jobs` does the rest.
 
     Returns:
@@ -92,11 +90,14 @@ def cancel_job(session: Session, public_id: str) -> bool:
         UnknownIdError: there is no such job.
         JobStateError: it is done.
     """
-    job = _move(session, public_id, _CANCEL)
-    if job is not None and job.started_at is None:  # it was being submitted: what is recorded is all that it has
+    job = _move(session, public_id, _CANCEL, who, now)
+    if job is None:
+        return False
+    job.retry_from = None
+    if job.started_at is None:  # it was being submitted: what is recorded is all that it has
         recorded = select(func.sum(Chunk.item_count)).where(Chunk.job_id == job.id)
         job.total = session.scalar(recorded) or 0
-    return job is not None
+    return True
 
 
 def settle_cancelled_jobs(session: Session, now: datetime) -> int:
@@ -120,69 +121,23 @@ def settle_cancelled_jobs(session: Session, now: datetime) -> int:
     return given_up
 
 
-def retry_failed_items(session: Session, public_id: str, chunk_size: int, now: datetime) -> int:
-    """Queue the photos of an ended job again whose outcome is an error, and no others. The caller rings.
-
-    Args:
-        session: a write session.
-        public_id: the job.
-        chunk_size: photos a chunk holds at most; one that may have killed its worker is alone in its chunk.
-        now: aware time.
-
-    Returns:
-        How many photos are tried again.
-
-    Raises:
-        UnknownIdError: there is no such job.
-        JobStateError: it has not ended.
-    """
-    job = _lock(session, public_id)
-    if job.finished_at is None:
-        raise JobStateError(
-            f"Job {public_id} has not ended (it is {job.state}), so nothing of it is tried again yet. Nothing was "
-            f"changed. Wait for its end (`facefleet job watch {public_id}`) and try again."
-        )
-    found = session.execute(
-        select(Item.ordinal, Item.error_code)
-        .where(*_failed(job))
-        .order_by(Item.ordinal)
-        .execution_options(yield_per=_ROWS_AT_ONCE)
-    )
-    ranges = list(_ranges(((row.ordinal, row.error_code) for row in found), chunk_size))
-    if not ranges:
-        return 0
-    add_chunks(session, job.id, ranges)
-    session.execute(
-        update(Item)
-        .where(*_failed(job))
-        .values(dict.fromkeys(ITEM_VALUES))
-        .execution_options(synchronize_session=False)
-    )
-    photos = sum(count for _, count in ranges)
-    job.items_error -= photos
-    job.state = JobState.RUNNING
-    job.finished_at = None
-    job.started_at = job.started_at or now
-    _begin_stretch(job, now)
-    return photos
-
-
-def _move(session: Session, public_id: str, move: _Move) -> Job | None:
+def _move(session: Session, public_id: str, move: _Move, who: str, now: datetime) -> Job | None:
     """Change a job's state; return the job, or None when it has that state already.
 
     Raises:
         JobStateError: it has none that this state can follow.
     """
-    job = _lock(session, public_id)
+    job = lock_job(session, public_id)
     if job.state == move.target:
         return None
     if job.state not in move.sources:
         raise JobStateError(f"Job {public_id} is {job.state} and cannot be {move.verb}. Nothing was changed.")
+    audit.record(session, who=who, action=move.action, subject=public_id, now=now, before=job.state)
     job.state = move.target
     return job
 
 
-def _lock(session: Session, public_id: str) -> Job:
+def lock_job(session: Session, public_id: str) -> Job:
     """Return a job as it is now; nobody else changes it before this transaction ends.
 
     Raises:
@@ -193,7 +148,7 @@ def _lock(session: Session, public_id: str) -> Job:
     return job
 
 
-def _begin_stretch(job: Job, now: datetime) -> None:
+def begin_stretch(job: Job, now: datetime) -> None:
     """Count the job's rate from now on."""
     job.resumed_at = now
     job.decided_before = job.items_faces + job.items_no_face + job.items_error
@@ -206,29 +161,3 @@ def _open_chunks(session: Session, job_id: int, limit: int) -> list[Chunk]:
         query = select(Chunk).where(Chunk.job_id == job_id, in_state(state)).order_by(Chunk.id)
         found += session.scalars(query.limit(limit - len(found)).with_for_update())
     return found
-
-
-def _failed(job: Job) -> tuple[ColumnElement[bool], ...]:
-    return (Item.job_id == job.id, has_outcome(ItemOutcome.ERROR))
-
-
-def _ranges(failed: Iterable[tuple[int, str]], longest: int) -> Iterator[tuple[int, int]]:
-    """Yield the ranges of consecutive photos, as first ordinal and length, that cover exactly those that failed.
-
-    Args:
-        failed: ordinal and error code of each, by ordinal.
-        longest: photos a range holds at most.
-    """
-    first, count = 0, 0
-    for ordinal, code in failed:
-        joins = 0 < count < longest and ordinal == first + count and code not in MAY_END_PROCESSES
-        if count and not joins:
-            yield first, count
-        if not joins:
-            first, count = ordinal, 0
-        count += 1
-        if code in MAY_END_PROCESSES:
-            yield first, count
-            count = 0
-    if count:
-        yield first, count

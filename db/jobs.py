@@ -1,6 +1,6 @@
 """Jobs: submitted in pages, counted by the workers' commits, closed when every item has its outcome.
 
-What people do to a job (pause, resume, cancel, retry) stands in db/control.py.
+What people do to a job stands in db/control.py (pause, resume, cancel) and db/retries.py.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from core.errors import IdempotencyConflictError, JobStateError, UnknownIdError
 from core.records import ChunkState, FacesMode, JobState, SkipLog
-from db.ids import new_public_id
+from db.ids import insert_with_public_id
 from db.tables import Chunk, Item, Job
 
 
@@ -33,7 +33,6 @@ class NewJob:
 def create_job(session: Session, new: NewJob, now: datetime) -> Job:
     """Insert an empty job that is being submitted."""
     job = Job(
-        public_id=new_public_id("j", now),
         name=new.name,
         idempotency_key=new.idempotency_key,
         request_digest=new.request_digest,
@@ -43,8 +42,7 @@ def create_job(session: Session, new: NewJob, now: datetime) -> Job:
         created_at=now,
         touched_at=now,
     )
-    session.add(job)
-    session.flush()
+    insert_with_public_id(session, job, "j", now)
     return job
 
 
@@ -202,7 +200,7 @@ def list_jobs(session: Session, limit: int, before: str | None = None) -> list[J
 
 
 def close_finished_jobs(session: Session, now: datetime, job_id: int | None = None) -> int:
-    """End running and cancelled jobs in which every item has its outcome; return how many.
+    """End running and cancelled jobs in which every item has its outcome and none is to be retried; return how many.
 
     Args:
         session: a write session.
@@ -215,6 +213,7 @@ def close_finished_jobs(session: Session, now: datetime, job_id: int | None = No
         .where(
             Job.state.in_(ended_by),
             Job.finished_at.is_(None),
+            Job.retry_from.is_(None),
             Job.items_faces + Job.items_no_face + Job.items_error >= Job.total,
         )
         .values(state=case(ended_by, value=Job.state), finished_at=now)

@@ -8,8 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, String, and_, bindparam, func, select, true, tuple_
 from sqlalchemy.orm import Session, aliased
 
-from core.errors import InputError
-from core.records import FaceOutcome, ItemOutcome
+from core.records import ItemOutcome
 from db.ids import face_id, model_version
 from db.tables import Face, Item, Job, Person
 
@@ -40,18 +39,6 @@ class FailureCount:
     photos: int
     message: str
     """What one of them says."""
-
-
-def check_outcome(outcome: str) -> str:
-    """Return `outcome` when results can have it.
-
-    Raises:
-        InputError: they cannot.
-    """
-    allowed = [*FaceOutcome, ItemOutcome.NO_FACE, ItemOutcome.ERROR]
-    if outcome not in allowed:
-        raise InputError(f"No result has the outcome {outcome!r}. Choose one of: {', '.join(allowed)}.")
-    return outcome
 
 
 def iter_results(

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from core.errors import LeaseLostError, UnknownIdError
 from core.records import EpochProgress, RunState
-from db.ids import new_public_id
+from db.ids import insert_with_public_id
 from db.tables import Run, RunEpoch
 from db.upsert import upsert
 
@@ -33,9 +33,8 @@ class RunLease:
 
 def create_run(session: Session, *, recipe: str, options: dict[str, Any], now: datetime) -> Run:
     """Insert a queued run. `options` must be JSON."""
-    run = Run(public_id=new_public_id("r", now), recipe=recipe, options=options, state=RunState.QUEUED, created_at=now)
-    session.add(run)
-    session.flush()
+    run = Run(recipe=recipe, options=options, state=RunState.QUEUED, created_at=now)
+    insert_with_public_id(session, run, "r", now)
     return run
 
 
@@ -175,15 +174,35 @@ def reclaim_expired(session: Session, now: datetime) -> int:
         select(Run).where(or_(vanished, given_back)).order_by(Run.id).with_for_update(skip_locked=True)
     ).all()
     for run in expired:
-        run.lease_token = run.lease_until = run.worker = run.rung_at = run.stage = None
-        if run.cancel_requested:
-            run.state, run.finished_at, run.reason = RunState.CANCELLED, now, "cancelled"
-        elif run.attempts < MAX_ATTEMPTS:
-            run.state = RunState.QUEUED
-        else:
-            run.state, run.finished_at = RunState.FAILED, now
-            run.reason = f"The trainer vanished {run.attempts} times during this run. The active model goes on serving."
+        _take_back(run, now)
     return len(expired)
+
+
+def reclaim_from(session: Session, worker: str, now: datetime) -> int:
+    """Take back at once the run of a process that is known to be dead; return how many there were.
+
+    Args:
+        session: a write session.
+        worker: as it claimed: with its process id, which no living process shares.
+        now: aware time.
+    """
+    held = select(Run).where(Run.state == RunState.RUNNING, Run.worker == worker).with_for_update(skip_locked=True)
+    found = session.scalars(held).all()
+    for run in found:
+        _take_back(run, now)
+    return len(found)
+
+
+def _take_back(run: Run, now: datetime) -> None:
+    """Queue or end a run whose attempt came to nothing."""
+    run.lease_token = run.lease_until = run.worker = run.rung_at = run.stage = None
+    if run.cancel_requested:
+        run.state, run.finished_at, run.reason = RunState.CANCELLED, now, "cancelled"
+    elif run.attempts < MAX_ATTEMPTS:
+        run.state = RunState.QUEUED
+    else:
+        run.state, run.finished_at = RunState.FAILED, now
+        run.reason = f"The trainer vanished {run.attempts} times during this run. The active model goes on serving."
 
 
 def end_leases_from_the_future(session: Session, now: datetime, lease_s: float) -> None:

@@ -136,6 +136,8 @@ class Job(Base):
     # Since when it runs without a break, and how many photos had their outcome then: what its rate is counted from.
     resumed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     decided_before: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    # The first photo that a retry under way has not looked at; NULL when none is.
+    retry_from: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class Chunk(Base):
@@ -177,8 +179,7 @@ class Chunk(Base):
     lease_token: Mapped[str | None] = mapped_column(String(32))
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     worker: Mapped[str | None] = mapped_column(String(200))  # slot and process id of who holds it
-    ended_by: Mapped[str | None] = mapped_column(String(20))  # how the last process ended that died with it
-    rung_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # for processes of version 0001 alone
+    ended_by: Mapped[str | None] = mapped_column(String(20))  # how the last attempt ended, if it came to nothing
     done_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
@@ -356,9 +357,10 @@ class Worker(Base):
 
 
 class AuditEntry(Base):
-    """Who did what to people, labels and models, and when."""
+    """Who did what to jobs and models, and when."""
 
     __tablename__ = "audit"
+    __table_args__ = (Index("ix_audit_subject", "subject", "id"),)
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)

@@ -40,14 +40,19 @@ def doctor(invocation: Invocation) -> None:
 def _examine() -> list[Finding]:
     """Run every check; one that breaks hides no other."""
     from scripts.check_machine import MACHINE_CHECKS
-    from scripts.check_services import SERVICE_CHECKS
+    from scripts.check_services import SERVICE_CHECKS, check_work
 
     try:
         settings = Settings.from_env()
     except SettingError as error:
         return [Finding(level=Level.FAIL, name="settings", detail=error.message)]
-    checks = {**MACHINE_CHECKS, **SERVICE_CHECKS}
-    findings = []
+    findings: list[Finding] = []
+
+    def look_at_work(settings: Settings) -> list[Finding]:
+        redis_failed = any(finding.name == "redis" and finding.level is Level.FAIL for finding in findings)
+        return check_work(settings, redis_answers=not redis_failed)
+
+    checks = {**MACHINE_CHECKS, **SERVICE_CHECKS, "work": look_at_work}
     with show_progress("Checking", len(checks)) as bar:
         for done, (name, check) in enumerate(checks.items()):
             bar.update(done=done, note=name)

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from db.results import FailureCount
-    from db.tables import Job
+    from db.tables import AuditEntry, Job
 
 _FAILURES_SHOWN = 5
+_HISTORY_SHOWN = 20
 
 
 @click.group()
@@ -55,7 +56,8 @@ def list_(invocation: Invocation, limit: int) -> None:
 @command("show", group=job, example="facefleet job show j1p3k9x2mf4qa")
 @click.argument("job_id", metavar="ID")
 def show(invocation: Invocation, job_id: str) -> None:
-    """Show a job: its outcomes, what was passed over, and what failed and why."""
+    """Show a job: its outcomes, what was passed over, what failed and why, and who stopped it or let it go on."""
+    from db.audit import list_entries
     from db.jobs import get_job
     from db.results import count_failures
 
@@ -64,16 +66,19 @@ def show(invocation: Invocation, job_id: str) -> None:
         found = get_job(session, job_id)
         failures = _first_failures(session, found)
         by_code = count_failures(session, found.id)
+        history = list_entries(session, _HISTORY_SHOWN, found.public_id)
         waits = why_job_waits(session, found, now) if found.state in {JobState.RUNNING, JobState.PAUSED} else None
     if invocation.as_json:
         skipped = {"count": found.skipped_count, "first": found.skipped}
         document = {**job_document(found, now), **_about(found), "skipped": skipped, "failures": failures}
-        write_json({**document, "failures_by_code": [asdict(each) for each in by_code], "waits_because": waits})
+        document |= {"failures_by_code": [asdict(each) for each in by_code], "waits_because": waits}
+        write_json({**document, "history": [_entry(each) for each in history]})
         return
     console = make_console()
     print_job_summary(console, found, now)
     _print_troubles(console, found, waits)
     _print_failures(console, by_code, failures)
+    _print_history(console, history)
 
 
 @command("watch", group=job, example="facefleet job watch j1p3k9x2mf4qa")
@@ -111,6 +116,10 @@ def _first_failures(session: "Session", job: "Job") -> list[dict[str, Any]]:
     return [{name: row[name] for name in ("item", "uri", "error")} for row in rows]
 
 
+def _entry(entry: "AuditEntry") -> dict[str, Any]:
+    return {"at": entry.at.isoformat(), "who": entry.who, "action": entry.action, **entry.detail}
+
+
 def _print_list(jobs: list["Job"]) -> None:
     table = make_table(["Job", "State", ">Photos", ">Done", ">Errors", "Submitted", "Name"])
     for each in jobs:
@@ -144,3 +153,14 @@ def _print_failures(console: "Console", by_code: list["FailureCount"], failures:
     for row in failures:
         print_text(console, row["uri"], indent=2)
         print_text(console, f"{row['error']['code']}: {row['error']['message']}", indent=4)
+
+
+def _print_history(console: "Console", history: list["AuditEntry"]) -> None:
+    """Print what people did to the job, the last first."""
+    if not history:
+        return
+    table = make_table(["When", "Who", "What"], title="What was done to it")
+    for each in history:
+        add_row(table, show_minute(each.at), each.who, each.action.removeprefix("job."))
+    console.print()
+    console.print(table)

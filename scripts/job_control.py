@@ -8,10 +8,11 @@ import click
 from core.clock import utc_now
 from core.errors import RedisUnreachableError
 from core.settings import Settings
-from scripts.common import Invocation, command, find_doorbell, open_database
+from scripts.common import Invocation, command, current_user, find_doorbell, open_database
 from scripts.documents import job_document
 from scripts.failures import ExitCode
 from scripts.output import say, show_count, write_json
+from scripts.progress import show_progress
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -27,7 +28,7 @@ def pause(invocation: Invocation, job_id: str) -> None:
     from db.control import pause_job
 
     with open_database(Settings.from_env()) as database:
-        changed = _change(database, lambda session: pause_job(session, job_id))
+        changed = _change(database, lambda session: pause_job(session, job_id, current_user(), utc_now()))
         job = _read(database, job_id)
     if changed:
         words = f"is paused: what workers are at is finished, nothing new begins.\nGo on: facefleet job resume {job_id}"
@@ -44,7 +45,7 @@ def resume(invocation: Invocation, job_id: str) -> None:
 
     settings = Settings.from_env()
     with open_database(settings) as database:
-        changed = _change(database, lambda session: resume_job(session, job_id, utc_now()))
+        changed = _change(database, lambda session: resume_job(session, job_id, current_user(), utc_now()))
         why_unheard = _ring(database, settings) if changed else None
         job = _read(database, job_id)
     words = f"goes on.\nFollow it: facefleet job watch {job_id}" if changed else "runs already."
@@ -62,7 +63,7 @@ def cancel(invocation: Invocation, job_id: str) -> None:
     from db.control import cancel_job, settle_cancelled_jobs
 
     with open_database(Settings.from_env()) as database:
-        changed = _change(database, lambda session: cancel_job(session, job_id))
+        changed = _change(database, lambda session: cancel_job(session, job_id, current_user(), utc_now()))
         invocation.on_interrupt = f"Job {job_id} is cancelled; the sweeper ends what is left of it."
         while _change(database, lambda session: settle_cancelled_jobs(session, utc_now())):
             pass
@@ -77,11 +78,19 @@ def cancel(invocation: Invocation, job_id: str) -> None:
 @click.argument("job_id", metavar="ID")
 def retry(invocation: Invocation, job_id: str) -> None:
     """Try the photos of an ended job again that ended in an error, and no others."""
-    from db.control import retry_failed_items
+    from db.retries import begin_retry, queue_page
 
     settings = Settings.from_env()
     with open_database(settings) as database:
-        photos = _change(database, lambda session: retry_failed_items(session, job_id, settings.chunk_size, utc_now()))
+        photos = _change(database, lambda session: begin_retry(session, job_id, current_user(), utc_now()))
+        invocation.on_interrupt = f"Job {job_id} is being tried again; the sweeper queues the photos that are left."
+        queued = 0
+        with show_progress("Queueing again", photos, unit="photos") as bar:
+            while page := _change(
+                database, lambda session: queue_page(session, job_id, settings.chunk_size, utc_now())
+            ):
+                queued += page
+                bar.update(done=queued)
         why_unheard = _ring(database, settings) if photos else None
         job = _read(database, job_id)
     if photos:

@@ -18,7 +18,7 @@ from core.images.read import PhotoReader
 from core.images.uris import photo_name
 from core.records import ErrorRecord, FaceOutcome
 from core.settings import Settings
-from db.control import MAY_END_PROCESSES
+from db.retries import MAY_END_PROCESSES
 
 if TYPE_CHECKING:
     from PIL import Image

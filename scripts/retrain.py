@@ -105,6 +105,7 @@ def _queue_run(database: "Database", recipe: str, options: dict[str, Any]) -> "R
 
 def _ring(database: "Database", settings: Settings, run: "Run") -> bool:
     """Wake a trainer up; return False without Redis, when the sweeper does so later."""
+    from db.clock import LedgerClock
     from db.runs import mark_rung
     from workers.doorbell import Doorbell
     from workers.embedded import find_redis_url
@@ -119,7 +120,7 @@ def _ring(database: "Database", settings: Settings, run: "Run") -> bool:
         say(f"{error.message} Run {run.public_id} is recorded all the same and starts when the services run.")
         return False
     with database.write() as session:
-        mark_rung(session, run.id, utc_now())
+        mark_rung(session, run.id, LedgerClock(database)())  # the sweeper compares with it
     return True
 
 

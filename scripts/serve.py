@@ -2,7 +2,6 @@
 
 import click
 
-from core.clock import utc_now
 from core.log import set_up_logging
 from core.settings import Settings
 from scripts.common import Invocation, command
@@ -15,6 +14,7 @@ def serve(invocation: Invocation, host: str, port: int) -> None:
     """Serve the status page (/) and the health check (/health) over HTTP."""
     import uvicorn
 
+    from db.clock import LedgerClock
     from db.engine import Database
     from web.app import make_app
     from workers.doorbell import Doorbell
@@ -25,7 +25,9 @@ def serve(invocation: Invocation, host: str, port: int) -> None:
     database = Database.from_settings(settings)
     doorbell = Doorbell(find_redis_url(settings))
     try:
-        uvicorn.run(make_app(database, doorbell, settings, utc_now), host=host, port=port, log_config=None)
+        uvicorn.run(
+            make_app(database, doorbell, settings, LedgerClock(database)), host=host, port=port, log_config=None
+        )
     finally:
         doorbell.close()
         database.close()

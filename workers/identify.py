@@ -13,7 +13,7 @@ from typing import Protocol
 from core.clock import Clock
 from core.errors import DatabaseUnreachableError, InputError
 from core.records import ErrorRecord, FacesMode, ItemOutcome, PhotoResult, PhotoTask
-from db import chunks
+from db import chunks, registry, suspects
 from db.chunks import ChunkLease
 from db.claims import claim_due_chunk
 from db.engine import Database
@@ -38,7 +38,7 @@ class ChunkEnd(Enum):
     NOTHING_DUE = "nothing due"  # no chunk waits that may be worked on: the bell may go
     PUT_BACK = "put back"  # no chunk can be worked on here now
     BROKEN_OFF = "broken off"  # the chunk is left to its next owner or to the sweeper
-    RESTART = "restart"  # given back, and this process must be replaced
+    RESTART = "restart"  # the device failed or the process is worn out: it must be replaced
 
 
 class Recognise(Protocol):
@@ -80,8 +80,7 @@ def identify_chunk(context: IdentifyContext) -> ChunkEnd:
     """Work on the chunk that is due. However often bells ring for it, its outcomes are stored once."""
     with context.watch.between_chunks:
         try:
-            model = context.watch.refresh()
-            claimed = _claim(context) if model is not None else None
+            model, claimed = _claim(context)
         except DatabaseUnreachableError as error:
             _log.warning("%s", error)
             return _put_back(context)
@@ -92,13 +91,37 @@ def identify_chunk(context: IdentifyContext) -> ChunkEnd:
         return _work(*claimed, model, context)
 
 
-def _claim(context: IdentifyContext) -> tuple[ChunkLease, list[PhotoTask]] | None:
-    """Take the chunk that is due and its photos in one transaction."""
+class _ModelChangedError(Exception):
+    """Another model should serve by now; the claim is rolled back."""
+
+
+def _claim(context: IdentifyContext) -> tuple[Loaded | None, tuple[ChunkLease, list[PhotoTask]] | None]:
+    """Take the chunk that is due; return the model that decides it, None when there is none, and what was taken."""
+    model = context.watch.ready()
+    while model is not None:
+        try:
+            return model, _take(context)
+        except _ModelChangedError:
+            model = context.watch.refresh()
+    return None, None
+
+
+def _take(context: IdentifyContext) -> tuple[ChunkLease, list[PhotoTask]] | None:
+    """Take the chunk that is due and its photos in one transaction.
+
+    Raises:
+        _ModelChangedError: a model was activated that the watch has not seen; nothing was taken.
+    """
     with context.database.write() as session:
         lease = claim_due_chunk(
             session, context.reporter.claimant, context.clock(), context.lease_s, context.interactive_photos
         )
-        return None if lease is None else (lease, chunks.load_tasks(session, lease))
+        if lease is None:
+            return None
+        # Asked after the claim, so that whatever was activated before the claim is seen.
+        if not context.watch.knows(registry.serving_model(session)):
+            raise _ModelChangedError
+        return lease, chunks.load_tasks(session, lease)
 
 
 def _work(lease: ChunkLease, tasks: Sequence[PhotoTask], model: Loaded, context: IdentifyContext) -> ChunkEnd:
@@ -139,7 +162,7 @@ def _finish(lease: ChunkLease, results: Sequence[PhotoResult], model: Loaded, co
 def _settle(lease: ChunkLease, error: Exception, context: IdentifyContext) -> ChunkEnd:
     """Do with the chunk what workers/retry says."""
     reaction = reaction_to(error)
-    unforeseen = reaction in {Reaction.COUNT, Reaction.GIVE_BACK_AND_RESTART}
+    unforeseen = reaction in {Reaction.COUNT, Reaction.SUSPECT_AND_RESTART}
     _log.log(
         logging.ERROR if unforeseen else logging.INFO,
         "chunk %d is not done here (%s): %s",
@@ -150,13 +173,15 @@ def _settle(lease: ChunkLease, error: Exception, context: IdentifyContext) -> Ch
     )
     try:
         with context.database.write() as session:
-            if reaction in {Reaction.GIVE_BACK, Reaction.GIVE_BACK_AND_RESTART}:
+            if reaction is Reaction.GIVE_BACK:
                 chunks.release_chunk(session, lease)
+            elif reaction is Reaction.SUSPECT_AND_RESTART:
+                suspects.suspect_chunk(session, lease, context.reporter.name, context.clock(), context.lease_s)
             elif reaction is Reaction.COUNT:
                 chunks.expire_lease(session, lease, context.clock())
     except DatabaseUnreachableError as outage:
         _log.warning("%s The lease of chunk %d runs out instead.", outage, lease.chunk_id)
-    if reaction is Reaction.GIVE_BACK_AND_RESTART:
+    if reaction is Reaction.SUSPECT_AND_RESTART:
         return ChunkEnd.RESTART
     return ChunkEnd.PUT_BACK if reaction is Reaction.GIVE_BACK else ChunkEnd.BROKEN_OFF
 

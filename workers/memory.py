@@ -1,7 +1,8 @@
-"""Bounds what a worker process may grow by while it reads photos: beyond it native code gets no memory either.
+"""What a worker process may take and keep: a bound while it reads photos, and freed memory for the next batch.
 
-The limit is the kernel's (RLIMIT_DATA), counted from what the process takes at rest, so that neither the address space
-that CUDA reserves nor a model that is loaded between two chunks comes into it. Linux only; elsewhere it does nothing.
+Beyond the bound native code gets no memory either. The limit is the kernel's (RLIMIT_DATA), counted from what the
+process takes at rest, so that neither the address space that CUDA reserves nor a model that is loaded between two
+chunks comes into it. Linux only; elsewhere it does nothing.
 """
 
 import ctypes
@@ -22,6 +23,10 @@ _LEFTOVER_SHARE = 0.5
 """Of the room for photos: a process that keeps more than this after a chunk is replaced."""
 
 _STATUS = Path("/proc/self/status")
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # out of glibc's malloc.h
+_KEPT_BYTES = 512 << 20
+_LARGEST_KEPT_BLOCK = 32 << 20  # the most that glibc takes; larger blocks go back to the system at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +78,19 @@ class MemoryLimit:
         if kept > most:
             _log.warning("the process keeps %d MiB after a chunk and is replaced", kept >> 20)
         return kept > most
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep what a batch frees for the next one.
+
+    Otherwise it may give the network's buffers back to the system after every batch, depending on what lies behind them
+    on the heap: 12,000 page faults and 20 ms of 185 ms for every 128 photos. The process keeps its peak instead. Other
+    C libraries have no such switch and are left as they are.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+        mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT_BLOCK)
 
 
 def _use() -> _Use:

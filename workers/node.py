@@ -37,8 +37,7 @@ seconds that container runtimes wait."""
 _QUEUES = {Role.IDENTIFY: IDENTIFY_QUEUE, Role.TRAIN: TRAIN_QUEUE}
 # A second bell in hand lets a slot go on without waiting for Redis. A trainer must not keep a run from other trainers.
 _PREFETCH = {Role.IDENTIFY: 2, Role.TRAIN: 1}
-# A trainer's run has a heartbeat of its own, and goes on from its checkpoint.
-_POOLS = {Role.IDENTIFY: "workers.pool:NodePool", Role.TRAIN: "prefork"}
+_POOL = "workers.pool:NodePool"
 
 
 def run_worker_node(settings: Settings, device: str, slots: int) -> int:
@@ -81,7 +80,7 @@ def _run_node(spec: NodeSpec, grace_s: float) -> int:
         app=app,
         hostname=f"{spec.role}@{spec.node}",
         queues=[_QUEUES[spec.role]],
-        pool=_POOLS[spec.role],
+        pool=_POOL,
         concurrency=spec.slots,
         loglevel=spec.settings.log_level,
         without_gossip=True,

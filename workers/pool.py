@@ -6,7 +6,7 @@ from typing import Any
 from celery.concurrency.asynpool import AsynPool
 from celery.concurrency.prefork import TaskPool
 
-from core.clock import utc_now
+from db.clock import LedgerClock
 from db.engine import Database
 from workers.spec import SPEC_KEY, NodeSpec
 from workers.undertaker import Death, Undertaker
@@ -27,14 +27,15 @@ class _ReportingPool(AsynPool):  # type: ignore[misc]
 
 
 class NodePool(TaskPool):  # type: ignore[misc]
-    """The pool of an identify node."""
+    """The pool of a node."""
 
     Pool = _ReportingPool
 
     def on_start(self) -> None:
         """Start the undertaker, then the children."""
         spec = NodeSpec.from_json(self.app.conf[SPEC_KEY])
-        self._undertaker = Undertaker(spec, Database.from_settings(spec.settings), utc_now)
+        database = Database.from_settings(spec.settings)
+        self._undertaker = Undertaker(spec, database, LedgerClock(database))
         self._undertaker.start()
         self.options["on_death"] = self._undertaker.hear
         super().on_start()

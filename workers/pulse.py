@@ -36,7 +36,7 @@ class SlotReporter:
 
     @property
     def claimant(self) -> str:
-        """Who claims chunks: the slot and this process. The node's parent knows both when the process dies."""
+        """Who claims chunks and runs: the slot and this process. The node's parent knows both when the process dies."""
         return claimant(self.name, os.getpid())
 
     def write(self, session: Session, *, advanced: bool) -> None:
@@ -70,7 +70,7 @@ class SlotReporter:
 
 
 def claimant(slot_name: str, pid: int) -> str:
-    """Return the name under which a slot's process claims chunks."""
+    """Return the name under which a slot's process claims chunks and runs."""
     return f"{slot_name}:{pid}"
 
 

@@ -51,7 +51,7 @@ class Reaction(Enum):
     DROP = "drop"  # the lease is lost: another worker has it, write nothing
     LEAVE = "leave"  # the database cannot be told: the lease runs out and the sweeper takes the work back
     GIVE_BACK = "give back"  # nothing is wrong with the work: queue it again, the attempt does not count
-    GIVE_BACK_AND_RESTART = "give back and restart"  # the device is broken in this process: a new one takes over
+    SUSPECT_AND_RESTART = "suspect and restart"  # the device is broken in this process, and the work may have done it
     COUNT = "count"  # the work may be to blame: queue it again, the attempt counts towards splitting
 
 
@@ -64,7 +64,7 @@ def reaction_to(error: Exception) -> Reaction:
     if isinstance(error, StopRequested | DiskFullError):
         return Reaction.GIVE_BACK
     if is_device_error(error):
-        return Reaction.GIVE_BACK_AND_RESTART
+        return Reaction.SUSPECT_AND_RESTART
     return Reaction.COUNT
 
 

@@ -3,19 +3,18 @@
 Nothing is built at import; `start` builds for the process, `stop` tears down. What needs torch is imported inside.
 """
 
-import ctypes
 import faulthandler
 import logging
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from core.clock import utc_now
 from core.records import FacesMode, PhotoResult, PhotoTask
+from db.clock import LedgerClock
 from db.engine import Database
 from workers.identify import ChunkEnd, IdentifyContext, OnProgress, answer_bell
 from workers.logs import set_up_worker_logging
-from workers.memory import MemoryLimit
+from workers.memory import MemoryLimit, keep_freed_memory
 from workers.pulse import Pulse, SlotReporter
 from workers.retry import is_out_of_memory
 from workers.spec import NodeSpec, Role
@@ -29,10 +28,6 @@ if TYPE_CHECKING:
     from core.recognise import Recogniser
 
 _log = logging.getLogger(__name__)
-
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # out of glibc's malloc.h
-_KEPT_BYTES = 512 << 20
-_LARGEST_KEPT_BLOCK = 32 << 20  # the most that glibc takes; larger blocks go back to the system at once
 
 MAX_STUCK_THREADS = 8
 """Reading threads that hang for good before the process is replaced: each holds a stack and a photo."""
@@ -53,10 +48,11 @@ class Runtime:
 
     def __init__(self, spec: NodeSpec, slot: int) -> None:
         self._database = Database.from_settings(spec.settings)
+        self._clock = LedgerClock(self._database)
         self._flag = StopFlag()
         self._recognition = _Recognition(spec) if spec.role is Role.IDENTIFY else None
         self._watch = ModelWatch(self._database, self._recognition.holder) if self._recognition else None
-        self._reporter = SlotReporter(spec, spec.slot_name(slot), self._database, utc_now, self._watch)
+        self._reporter = SlotReporter(spec, spec.slot_name(slot), self._database, self._clock, self._watch)
         self._pulse = Pulse(self._reporter, self._watch, spec.settings.model_poll_s)
         self._spec = spec
 
@@ -81,7 +77,7 @@ class Runtime:
             recognise=self._recognition,
             reporter=self._reporter,
             stop=self._flag,
-            clock=utc_now,
+            clock=self._clock,
             lease_s=self._spec.settings.lease_s,
             interactive_photos=self._spec.settings.interactive_photos,
             poll_s=self._spec.settings.model_poll_s,
@@ -97,7 +93,7 @@ class Runtime:
             settings=self._spec.settings,
             reporter=self._reporter,
             stop=self._flag,
-            clock=utc_now,
+            clock=self._clock,
             device=self._spec.torch_device,
             threads=self._spec.threads,
         )
@@ -217,19 +213,6 @@ def claim_cores(spec: NodeSpec, slot: int) -> None:
     cores = sorted(os.sched_getaffinity(0))
     if spec.device == "cpu" and spec.slots > 1 and spec.slots * spec.threads <= len(cores):
         os.sched_setaffinity(0, cores[slot * spec.threads : (slot + 1) * spec.threads])
-
-
-def keep_freed_memory() -> None:
-    """Have glibc keep what a batch frees for the next one.
-
-    Otherwise it may give the network's buffers back to the system after every batch, depending on what lies behind them
-    on the heap: 12,000 page faults and 20 ms of 185 ms for every 128 photos. The process keeps its peak instead. Other
-    C libraries have no such switch and are left as they are.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
-        mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT_BLOCK)
 
 
 def slot_of_process(process: Any) -> int:

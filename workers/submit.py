@@ -12,12 +12,13 @@ from itertools import islice
 
 from sqlalchemy.exc import IntegrityError
 
-from core.clock import Clock, utc_now
+from core.clock import Clock
 from core.errors import FacefleetError, ServiceError
 from core.images.sources import walk_sources
 from core.records import FacesMode, SkipLog
 from core.settings import Settings
 from db import jobs
+from db.clock import LedgerClock
 from db.engine import Database
 from db.jobs import NewJob
 from db.tables import Job
@@ -65,8 +66,6 @@ def submit_job(
     settings: Settings,
     request: SubmitRequest,
     on_progress: OnProgress | None = None,
-    *,
-    clock: Clock = utc_now,
 ) -> Submission:
     """Record a job and ring for it.
 
@@ -76,7 +75,6 @@ def submit_job(
         settings: chunk size and limits.
         request: what is submitted.
         on_progress: told how many photos are recorded so far, after each page.
-        clock: the time.
 
     Raises:
         InputError: a source cannot be used or holds no photo, or the idempotency key belongs to another submission;
@@ -96,9 +94,10 @@ def submit_job(
         return _as_repeated(repeated)
     skipped = SkipLog()
     uris = walk_sources(request.sources, skipped)  # checks every source before anything is recorded
+    clock = LedgerClock(database)  # the sweeper compares with it whether a submission stands still
     job = _create(database, new, clock)
     if job is None:  # the same was submitted in the same moment
-        return submit_job(database, doorbell, settings, request, on_progress, clock=clock)
+        return submit_job(database, doorbell, settings, request, on_progress)
     try:
         total = _record(database, job.id, uris, settings, on_progress, clock)
         with database.write() as session:

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
-from core.clock import Clock, utc_now
 from core.errors import ArtifactStoreError, ServiceError
 from core.models.store import ModelStore
 from core.settings import Settings
-from db import chunks, control, jobs, nodes, registry, runs
+from db import chunks, control, jobs, nodes, registry, retries, runs
+from db.clock import LedgerClock
 from db.engine import Database
 from workers.doorbell import MOST_BELLS, Doorbell, ring_for_due_chunks
 
@@ -36,6 +36,7 @@ class SweepReport:
     chunks_reclaimed: int = 0
     chunks_cancelled: int = 0
     runs_reclaimed: int = 0
+    photos_retried: int = 0
     jobs_closed: int = 0
     submissions_discarded: int = 0
     bells_rung: int = 0
@@ -63,10 +64,12 @@ def sweep_once(database: Database, doorbell: Doorbell, settings: Settings, now: 
         runs_reclaimed = runs.reclaim_expired(session, now)
         closed = jobs.close_finished_jobs(session, now)
         nodes.forget_nodes(session, now - _FORGET_NODES_AFTER)
+    photos_retried = _go_on_with_retries(database, settings.chunk_size, now)
     return SweepReport(
         chunks_reclaimed=chunks_reclaimed,
         chunks_cancelled=chunks_cancelled,
         runs_reclaimed=runs_reclaimed,
+        photos_retried=photos_retried,
         jobs_closed=closed,
         submissions_discarded=discarded,
         bells_rung=ring_for_due_chunks(database, doorbell),
@@ -81,6 +84,17 @@ def _discard_broken_submissions(database: Database, now: datetime) -> int:
         with database.write() as session:
             jobs.discard_submission(session, job_id, untouched_since=now - _BROKEN_SUBMISSION_AFTER)
     return len(broken)
+
+
+def _go_on_with_retries(database: Database, chunk_size: int, now: datetime) -> int:
+    """Queue one more page of every retry that is under way; whoever began it may be gone."""
+    with database.read() as session:
+        under_way = retries.find_under_way(session)
+    queued = 0
+    for public_id in under_way:
+        with database.write() as session:
+            queued += retries.queue_page(session, public_id, chunk_size, now)
+    return queued
 
 
 def _ring_runs(database: Database, doorbell: Doorbell, rung_before: datetime, now: datetime) -> int:
@@ -112,7 +126,6 @@ def run_sweeper(
     settings: Settings,
     *,
     wait: Callable[[float], bool],
-    clock: Clock = utc_now,
 ) -> None:
     """Sweep until told to stop. Survives the ledger or Redis being away; each outage is logged once.
 
@@ -121,8 +134,8 @@ def run_sweeper(
         doorbell: rings.
         settings: the interval.
         wait: waits so many seconds, or less when told to stop; returns whether it was.
-        clock: the time.
     """
+    clock = LedgerClock(database)
     outages = _Outages()
     orphans_due_s = 0.0
     rung = 0

@@ -15,11 +15,12 @@ from workers import runtime
 from workers.identify import ChunkEnd
 from workers.protocol import IDENTIFY_TASK, TRAIN_TASK
 from workers.spec import SPEC_KEY, NodeSpec
+from workers.train import RunEnd
 
 
 @shared_task(name=IDENTIFY_TASK, acks_late=True, acks_on_failure=True, ignore_result=True)  # type: ignore[untyped-decorator]
-def identify(*_: int) -> None:
-    """Answer a doorbell for chunks. Bells of older versions carry a chunk's id, which has no say."""
+def identify() -> None:
+    """Answer a doorbell for chunks."""
     end = runtime.current().identify()
     if end is ChunkEnd.RESTART:
         raise SystemExit(os.EX_TEMPFAIL)  # the pool replaces the process; the bell goes back to the queue
@@ -30,7 +31,8 @@ def identify(*_: int) -> None:
 @shared_task(name=TRAIN_TASK, acks_late=False, ignore_result=True)  # type: ignore[untyped-decorator]
 def train(run_id: int) -> None:
     """Answer a doorbell for a training run. The message is gone before training begins: the ledger holds the run."""
-    runtime.current().train(int(run_id))
+    if runtime.current().train(int(run_id)) is RunEnd.RESTART:
+        raise SystemExit(os.EX_TEMPFAIL)  # the run is queued again, and the sweeper rings
 
 
 @setup_logging.connect  # type: ignore[untyped-decorator]

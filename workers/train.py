@@ -94,7 +94,7 @@ def run_training(run_id: int, context: TrainContext) -> RunEnd:
 
 def _claim(run_id: int, context: TrainContext) -> RunLease | None:
     with context.database.write() as session:
-        return runs.claim_run(session, run_id, context.reporter.name, context.clock(), context.settings.lease_s)
+        return runs.claim_run(session, run_id, context.reporter.claimant, context.clock(), context.settings.lease_s)
 
 
 def _attempt(lease: RunLease, context: TrainContext) -> RunEnd:

@@ -1,4 +1,4 @@
-"""Takes back at once what a child process of this node held when it died, and notes in the ledger how it ended.
+"""Takes back at once the chunk or run of a child process of this node that died, and notes how it ended.
 
 Works on a thread of its own: the node's parent must not wait for the ledger. What it cannot write, the lease settles.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from core.clock import Clock
 from core.errors import DatabaseUnreachableError
 from core.records import AttemptEnd
-from db import chunks
+from db import chunks, runs
 from db.engine import Database
 from workers.pulse import claimant
 from workers.spec import NodeSpec
@@ -94,6 +94,7 @@ class Undertaker:
     def _take_back(self, death: Death) -> None:
         worker = claimant(self._spec.slot_name(death.slot), death.pid)
         with self._database.write() as session:
-            taken = chunks.reclaim_from(session, worker, death.end, self._clock())
+            now = self._clock()
+            taken = chunks.reclaim_from(session, worker, death.end, now) + runs.reclaim_from(session, worker, now)
         if taken:
             _log.warning("process %d %s (%d); what it held is taken back", death.pid, death.end, death.exit_code)

@@ -1,6 +1,6 @@
 """The model watch: asks the ledger which model should serve and offers it to the holder, between chunks.
 
-Looks at each chunk start, and every FACEFLEET_MODEL_POLL_S while the slot is idle (workers/pulse).
+Looks every FACEFLEET_MODEL_POLL_S while the slot is idle (workers/pulse), and when a claim says that the model changed.
 """
 
 import logging
@@ -55,6 +55,7 @@ class ModelWatch:
         self._database = database
         self._holder = holder
         self._none_active = False
+        self._offered = 0
         self.between_chunks = threading.Lock()
         """Held while a chunk is worked on: the idle poll then leaves the model alone."""
 
@@ -69,7 +70,20 @@ class ModelWatch:
         self._none_active = wanted is None
         if wanted is not None:
             self._holder.offer(version=wanted.model_id, generation=wanted.generation, sha256=wanted.sha256)
+            self._offered = wanted.generation
         return self._holder.current
+
+    def ready(self) -> Loaded | None:
+        """Return the model that serves here; ask the ledger only when there is none or the last one was not taken.
+
+        Raises:
+            DatabaseUnreachableError: the ledger was asked and did not answer.
+        """
+        return self.refresh() if self.error is not None else self._holder.current or self.refresh()
+
+    def knows(self, wanted: registry.ServingModel | None) -> bool:
+        """Whether a model that the ledger names was offered to the holder already, and taken or refused."""
+        return wanted is None or wanted.generation <= self._offered
 
     def refresh_if_idle(self) -> None:
         """Refresh unless a chunk is being worked on."""

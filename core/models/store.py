@@ -10,7 +10,7 @@ import time
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
-from core.disk import disk_full, is_disk_full, sync_file, sync_folder
+from core.disk import sync_file, sync_folder, told_when_full
 from core.errors import ArtifactCorruptError, ArtifactMissingError, ArtifactStoreError
 
 _SUFFIX = ".pt"
@@ -44,16 +44,15 @@ class ModelStore:
         """
         partial = self.root / f".{secrets.token_hex(8)}{_PARTIAL}"
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            try:
-                sha256 = _copy_durably(staged, partial)
-                partial.replace(self._file(sha256))
-                sync_folder(self.root)
-            finally:
-                partial.unlink(missing_ok=True)
+            with told_when_full(self.root):
+                self.root.mkdir(parents=True, exist_ok=True)
+                try:
+                    sha256 = _copy_durably(staged, partial)
+                    partial.replace(self._file(sha256))
+                    sync_folder(self.root)
+                finally:
+                    partial.unlink(missing_ok=True)
         except OSError as error:
-            if is_disk_full(error):
-                raise disk_full(self.root) from error
             raise ArtifactStoreError(
                 f"The model could not be stored in {self.root}: {error.strerror or error}. No model was changed. "
                 "Make the folder writable for this user, or look at its disk, and start again."

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from tests.chaos.world import World
 
 DATABASES = ("sqlite", "postgresql")
-FAMILIES = ("processes", "queue", "database", "disk", "clock", "producer", "poison", "storm")
+FAMILIES = ("processes", "queue", "database", "disk", "clock", "producer", "poison", "training", "storm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,9 @@ class Case:
     settings: dict[str, Any] = field(default_factory=dict)
     """Where they differ from the short times of a small fleet."""
     disk_mib: int = 0
-    """Size of a small disk that the database lies on; 0 for the machine's own. Needs root."""
+    """Size of a small disk; 0 for the machine's own. Needs root."""
+    disk_holds: str = "database"
+    """What lies on it: the database or the artifacts."""
     patience_s: float = 120.0
     """How long after the last fault the jobs may take before what is open counts as missing."""
 
@@ -41,6 +43,7 @@ def case(
     databases: tuple[str, ...] = DATABASES,
     short: tuple[str, ...] = (),
     disk_mib: int = 0,
+    disk_holds: str = "database",
     patience_s: float = 120.0,
     **settings: Any,
 ) -> Callable[[Callable[["World"], None]], Callable[["World"], None]]:
@@ -56,6 +59,7 @@ def case(
             short=short,
             settings=settings,
             disk_mib=disk_mib,
+            disk_holds=disk_holds,
             patience_s=patience_s,
         )
         return play

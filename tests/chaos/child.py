@@ -19,6 +19,8 @@ from typing import Any, BinaryIO
 
 from fsspec import AbstractFileSystem, register_implementation
 
+from tests.integration.workers import poison
+
 FOLDER = "CHAOS_FOLDER"
 """Folder of the journal and of the files by which a case speaks to running processes."""
 PHOTO_S = "CHAOS_PHOTO_S"
@@ -62,6 +64,8 @@ class ChaosStore(AbstractFileSystem):  # type: ignore[misc]
             ctypes.string_at(0)
         elif kind == "hang":
             threading.Event().wait()
+        elif kind == "spin":
+            poison.spin()
         time.sleep(float(os.environ.get(PHOTO_S, "0")))
         return io.BytesIO(_photo())
 

@@ -1,4 +1,4 @@
-"""The disk that the ledger lies on is full for a while."""
+"""The disk that the ledger lies on is full for a while. That of the artifacts: tests/chaos/training.py."""
 
 import os
 import time
@@ -35,7 +35,7 @@ def _fill_for_a_while(world: World) -> None:
     ballast = world.disk / "ballast"
     full_until_s = time.monotonic() + _FULL_S
     while time.monotonic() < full_until_s:  # what the ledger gives back, we take
-        _take_what_is_left(ballast)
+        take_what_is_left(ballast)
         time.sleep(0.05)
     ballast.unlink()
     world.healed()
@@ -43,7 +43,8 @@ def _fill_for_a_while(world: World) -> None:
     assert "full" in log or "No space left" in log, "nobody noticed that the disk was full"
 
 
-def _take_what_is_left(ballast: Path) -> None:
+def take_what_is_left(ballast: Path) -> None:
+    """Fill the disk to its last byte, as far as others have not done so."""
     with suppress(OSError), ballast.open("ab", buffering=0) as file:
         left = os.statvfs(ballast).f_bavail * os.statvfs(ballast).f_frsize
         file.write(bytes(left))

@@ -27,6 +27,17 @@ def photo_that_never_returns(world: World) -> None:
     _check_alone(world, poison, "photo_too_slow")
 
 
+@case("photo-that-holds-the-lock", chunk_size=2, lease_s=12.0)
+def photo_that_holds_the_lock(world: World) -> None:
+    """A photo that hangs in native code with the interpreter's lock held ends alone; nobody waits for its lease."""
+    poison = world.random.randrange(8)
+    world.start_node(slots=2)
+    world.submit(8, {poison: "spin"})
+    world.healed()
+    world.wait_outcomes(8)
+    _check_alone(world, poison, "timed_out")
+
+
 def _check_alone(world: World, poison: int, code: str) -> None:
     world.poisoned = 1
     failed = world.fleet.count(Item, Item.ordinal == poison, Item.error_code == code)

@@ -5,6 +5,7 @@ import subprocess
 
 from tests.chaos import child
 from tests.chaos.cases import case
+from tests.chaos.tally import count_given_back
 from tests.chaos.world import World, kill_process, send
 
 
@@ -61,14 +62,16 @@ def kill_after_ack(world: World) -> None:
 def stop_publish_kill(world: World) -> None:
     """SIGSTOP of the consumer, then a job is published, then kill -9: Celery loses the bell that Redis handed out."""
     node = world.start_node()
+    send(world.sweeper, signal.SIGSTOP)  # it would ring again while bells are counted
     world.submit(64, ring=False)
-    bells = [chunk.id for chunk in world.fleet.chunks()]
+    bells = len(world.fleet.chunks())
     send(node, signal.SIGSTOP)
     world.fleet.doorbell.ring_chunks(bells)
     node.kill()
     with world.redis_client() as client:
-        lost = len(bells) - client.llen("identify") - client.hlen("unacked")
-    world.notes.append(f"{lost} of {len(bells)} bells were lost by the queue")
+        lost = bells - client.llen("identify") - client.hlen("unacked")
+    world.notes.append(f"{lost} of {bells} bells were lost by the queue")
+    send(world.sweeper, signal.SIGCONT)
     world.healed()
     world.start_node()
 
@@ -76,7 +79,10 @@ def stop_publish_kill(world: World) -> None:
 @case("rolling-restarts", chunk_size=64)
 def rolling_restarts(world: World) -> None:
     """Fifty rolling restarts under load: SIGTERM, ten seconds of grace, kill -9, two nodes in turn."""
-    nodes = [world.start_node(photo_s=0.05), world.start_node(photo_s=0.05)]
+    # A chunk takes the first node 1.6 s and the second 13 s: one finishes it in its grace, the other gives it back.
+    photos_s = (0.05, 0.4)
+    nodes = [world.start_node(photo_s=photo_s) for photo_s in photos_s]
+    killed = 0
     for number in range(50):
         if world.outcomes() > world.submitted - 500:
             world.submit(1000)
@@ -86,8 +92,12 @@ def rolling_restarts(world: World) -> None:
             node.process.wait(10)
         except subprocess.TimeoutExpired:
             node.kill()
-        nodes[number % 2] = world.start_node(photo_s=0.05)
+            killed += 1
+        nodes[number % 2] = world.start_node(photo_s=photos_s[number % 2])
     world.healed()
+    given_back = count_given_back(world.fleet.database)
+    world.notes.append(f"{given_back} chunks were given back, {killed} nodes needed the kill")
+    assert given_back, "no node had a chunk to give back"
 
 
 @case("slow-worker")

@@ -1,17 +1,38 @@
-"""Producers are killed on the way, and submit the same thing twice."""
+"""Producers are killed on the way, submit the same thing twice, and submit a great deal."""
 
+import json
+import os
 import subprocess
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 
+from sqlalchemy import delete, select
+
 from core.clock import utc_now
-from db import jobs
-from db.tables import Item
+from db import control, jobs
+from db.tables import Chunk, Face, Item, Job
 from tests.chaos.cases import case
 from tests.chaos.world import World
 from tests.integration.workers.fleet import ROOT
 from workers.sweep import sweep_once
+
+_MILLION = 1_000_000
+
+# The command in a process of its own, which says at its end what it took (`ru_maxrss` would know the parent's memory).
+_SUBMIT = """
+import atexit, json, re, sys, time
+from pathlib import Path
+from scripts.main import cli
+
+def tell():
+    most_kib = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+    json.dump({"mb": most_kib * 1024 / 1e6, "core_s": time.process_time()}, sys.stderr)
+
+atexit.register(tell)
+cli(["submit", sys.argv[1], "--faces", "crop", "--json"])
+"""
 
 # A producer in a process of its own: `python -c ... MANIFEST KEY DEATH`, where DEATH is a page, `ring` or `none`.
 _PRODUCER = """
@@ -84,6 +105,46 @@ def submitted_twice_at_once(world: World) -> None:
     assert [repeated for _, repeated in answers].count("False") == 1
     world.healed()
     world.count(world.fleet.submit(manifest, idempotency_key="chaos"))
+
+
+@case("million-paths", databases=("postgresql",), chunk_size=128)
+def million_paths(world: World) -> None:
+    """A million paths are submitted in 90 s and 300 MB while workers are busy; that job is then taken out again."""
+    world.start_node(slots=2, photo_s=0.02)
+    world.submit(6000)
+    world.wait_outcomes(128)
+    manifest = world.write_manifest(_MILLION)
+    begun_s = time.monotonic()
+    submitted = subprocess.run(
+        [sys.executable, "-c", _SUBMIT, str(manifest)],
+        env={**os.environ, **world.fleet.environment},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    took_s, busy = time.monotonic() - begun_s, world.outcomes()
+    world.healed()
+    document, used = json.loads(submitted.stdout), json.loads(submitted.stderr)
+    _take_out(world, document["job"])
+    figures = (
+        f"{document['total']:,} paths in {took_s:.1f} s ({used['core_s']:.1f} s of a core), {used['mb']:.0f} MB at most"
+        f"; the workers identified {busy:,} photos meanwhile"
+    )
+    world.notes.append(figures)
+    assert (document["total"], took_s < 90, used["mb"] < 300) == (_MILLION, True, True), figures
+    assert busy < world.submitted, "the workers had nothing to do"
+
+
+def _take_out(world: World, public_id: str) -> None:
+    """Remove a job and all that is recorded of it: nobody waits here for a million photos."""
+    with world.fleet.database.write() as session:
+        control.cancel_job(session, public_id, "chaos", utc_now())
+    job_id = select(Job.id).where(Job.public_id == public_id).scalar_subquery()
+    with world.fleet.database.write() as session:
+        for table in (Chunk, Face, Item):  # as commits lock them
+            session.execute(delete(table).where(table.job_id == job_id))
+        session.execute(delete(Job).where(Job.public_id == public_id))
 
 
 def _produce(world: World, manifest: Path, death: str) -> "subprocess.Popen[str]":

@@ -59,16 +59,21 @@ def _world(case: Case, kind: str, seed: int, postgres: PostgresServer | None, lo
     """Bring up a case's services and its fleet without nodes; leave nothing behind."""
     with ExitStack() as stack:
         folder = disk = stack.enter_context(short_temporary_folder())
+        if case.disk_mib and case.disk_holds == "artifacts":
+            disk = stack.enter_context(_small_disk(folder / "artifacts", case.disk_mib))
+        for_database = case.disk_mib if case.disk_holds == "database" else 0
         if kind == "postgresql":
             assert postgres is not None
-            if case.disk_mib:
-                postgres = stack.enter_context(_postgres_on_small_disk(postgres.binaries, case.disk_mib))
+            if for_database:
+                postgres = stack.enter_context(_postgres_on_small_disk(postgres.binaries, for_database))
                 disk = postgres.folder / "data"
             url = stack.enter_context(postgres.fresh_database(template=True))
         else:
-            if case.disk_mib:
-                disk = stack.enter_context(_small_disk(folder / "disk", case.disk_mib))
-            postgres, url = None, f"sqlite:///{disk / 'facefleet.db'}"
+            file = folder / "facefleet.db"
+            if for_database:
+                disk = stack.enter_context(_small_disk(folder / "disk", for_database))
+                file = disk / file.name
+            postgres, url = None, f"sqlite:///{file}"
         redis = stack.enter_context(_redis(folder / "redis"))
         fleet = stack.enter_context(small_fleet(url, redis, folder, **case.settings))
         schema.upgrade(fleet.database)

@@ -23,15 +23,26 @@ COLUMNS = (
     ("seconds to recover", 18),
 )
 
-# Says of every outcome that was written over another one. Nothing of the product looks at it.
+# Says of every outcome that was written over another one, and of every chunk that was given back uncounted. Nothing of
+# the product looks at it.
 _WITNESS = {
     "sqlite": (
+        "CREATE TABLE chaos_given_back (chunk_id INTEGER)",
+        "CREATE TRIGGER chaos_release AFTER UPDATE OF attempts ON chunks "
+        "WHEN OLD.state = 'claimed' AND NEW.state = 'queued' AND NEW.attempts = OLD.attempts - 1 "
+        "BEGIN INSERT INTO chaos_given_back VALUES (NEW.id); END",
         "CREATE TABLE chaos_overwritten (job_id INTEGER, ordinal INTEGER)",
         "CREATE TRIGGER chaos_witness AFTER UPDATE OF outcome ON items "
         "WHEN OLD.outcome IS NOT NULL AND NEW.outcome IS NOT NULL "
         "BEGIN INSERT INTO chaos_overwritten VALUES (NEW.job_id, NEW.ordinal); END",
     ),
     "postgresql": (
+        "CREATE TABLE chaos_given_back (chunk_id BIGINT)",
+        "CREATE FUNCTION chaos_note_release() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN INSERT INTO chaos_given_back VALUES (NEW.id); RETURN NULL; END'",
+        "CREATE TRIGGER chaos_release AFTER UPDATE OF attempts ON chunks FOR EACH ROW "
+        "WHEN (OLD.state = 'claimed' AND NEW.state = 'queued' AND NEW.attempts = OLD.attempts - 1) "
+        "EXECUTE FUNCTION chaos_note_release()",
         "CREATE TABLE chaos_overwritten (job_id BIGINT, ordinal BIGINT)",
         "CREATE FUNCTION chaos_note() RETURNS trigger LANGUAGE plpgsql AS "
         "'BEGIN INSERT INTO chaos_overwritten VALUES (NEW.job_id, NEW.ordinal); RETURN NULL; END'",
@@ -88,10 +99,16 @@ def _row(*values: object) -> str:
 
 
 def call_witness(database: Database) -> None:
-    """Have the database itself note every outcome that is written over another."""
+    """Have the database itself note every outcome that is written over another, and every chunk that is given back."""
     with database.write() as session:
         for statement in _WITNESS[database.engine.dialect.name]:
             session.execute(text(statement))
+
+
+def count_given_back(database: Database) -> int:
+    """How often a chunk was queued again without its attempt counting."""
+    with database.read() as session:
+        return session.scalar(text("SELECT count(*) FROM chaos_given_back")) or 0
 
 
 def count_looks(folder: Path) -> Counter[str]:

@@ -36,7 +36,7 @@ class World:
     folder: Path
     """Of the journal, and of the files by which running processes are spoken to."""
     disk: Path
-    """Where the database lies."""
+    """Where the database lies, or the artifacts, if that is a small one."""
     postgres: PostgresServer | None
     """The server of the case's database; None on SQLite."""
     submissions: list[Submission] = field(default_factory=list)
@@ -44,6 +44,8 @@ class World:
     poisoned: int = 0
     """How many of them are to end in an error."""
     healed_s: float = 0.0
+    sweeper: NodeProcess = field(init=False)
+    """The first one; a case may start more."""
     notes: list[str] = field(default_factory=list)
     """What a case has to say beside its line."""
 
@@ -60,7 +62,7 @@ class World:
             add_model(session, sha256)
             model = registry.get_model(session, "v1")
             registry.activate_model(session, model, who="chaos", why="chaos", now=utc_now())
-        self.start_sweeper()
+        self.sweeper = self.start_sweeper()
 
     def start_sweeper(self) -> NodeProcess:
         """Start one more sweeper."""

@@ -7,7 +7,7 @@ import pytest
 
 from core.errors import JobStateError, LeaseLostError, UnknownIdError
 from core.records import ChunkState, FacesMode, ItemOutcome, JobState, PhotoResult, SkipLog
-from db import chunks, control, jobs
+from db import audit, chunks, control, jobs, retries
 from db.engine import Database
 from db.jobs import NewJob
 from db.tables import Job
@@ -30,22 +30,29 @@ def public_id(database: Database, job_id: int) -> str:
 
 def pause(database: Database, job_id: int) -> bool:
     with database.write() as session:
-        return control.pause_job(session, public_id(database, job_id))
+        return control.pause_job(session, public_id(database, job_id), "ada", LATER)
 
 
 def resume(database: Database, job_id: int) -> bool:
     with database.write() as session:
-        return control.resume_job(session, public_id(database, job_id), LATER)
+        return control.resume_job(session, public_id(database, job_id), "ada", LATER)
 
 
 def cancel(database: Database, job_id: int) -> bool:
     with database.write() as session:
-        return control.cancel_job(session, public_id(database, job_id))
+        return control.cancel_job(session, public_id(database, job_id), "ada", LATER)
 
 
 def retry(database: Database, job_id: int, chunk_size: int = 4) -> int:
+    """Queue what failed again, page by page; return how many photos this caller queued."""
     with database.write() as session:
-        return control.retry_failed_items(session, public_id(database, job_id), chunk_size, LATER)
+        retries.begin_retry(session, public_id(database, job_id), "ada", LATER)
+    return sum(iter(lambda: queue_page(database, job_id, chunk_size), 0))
+
+
+def queue_page(database: Database, job_id: int, chunk_size: int = 4) -> int:
+    with database.write() as session:
+        return retries.queue_page(session, public_id(database, job_id), chunk_size, LATER, limit=6)
 
 
 def settle(database: Database) -> int:
@@ -270,9 +277,9 @@ def test_two_retries_at_once_try_every_photo_once(database: Database, model_id: 
     job_id, _ = ledger.add_job(database, items=8)
     finish_all(database, model_id, *range(8))
     got = ledger.race([lambda: retry(database, job_id)] * 3)
-    assert sorted(each if isinstance(each, int) else -1 for each in got) == [-1, -1, 8]
+    assert sum(each for each in got if isinstance(each, int)) == 8
     assert all(isinstance(each, int | JobStateError) for each in got), got
-    assert finish_all(database, model_id) == [(0, 4), (4, 4)]
+    assert finish_all(database, model_id) == [(0, 4), (4, 2), (6, 2)]
 
 
 @pytest.mark.parametrize(
@@ -314,6 +321,83 @@ def test_what_a_state_does_not_allow_is_refused_and_changes_nothing(
     assert ledger.get_job(database, job_id).state == state
 
 
+def fail_all(database: Database, model_id: int, photos: int) -> int:
+    job_id, _ = ledger.add_job(database, items=photos)
+    finish_all(database, model_id, *range(photos))
+    return job_id
+
+
+def test_a_retry_that_breaks_off_has_the_counters_right_and_is_taken_up_where_it_was(
+    database: Database, model_id: int
+) -> None:
+    job_id = fail_all(database, model_id, 20)
+    with database.write() as session:
+        assert retries.begin_retry(session, public_id(database, job_id), "ada", LATER) == 20
+    assert queue_page(database, job_id) == 6
+    job, items = ledger.get_job(database, job_id), ledger.items_of(database, job_id)
+    assert (job.state, job.items_error) == (JobState.RUNNING, 14)
+    assert [item.outcome for item in items] == [None] * 6 + [ItemOutcome.ERROR] * 14
+    assert finish_all(database, model_id, 2) == [(0, 4), (4, 2)]  # the workers are faster, and one photo fails again
+    assert ledger.get_job(database, job_id).state == JobState.RUNNING
+
+    with database.write() as session:
+        assert retries.find_under_way(session) == [public_id(database, job_id)]
+        assert retries.begin_retry(session, public_id(database, job_id), "ada", LATER) == 14
+    assert [queue_page(database, job_id) for _ in range(4)] == [6, 6, 2, 0]
+    assert finish_all(database, model_id) == [(6, 4), (10, 2), (12, 4), (16, 2), (18, 2)]
+    job = assert_every_photo_is_counted_once(database, job_id)
+    assert (job.state, job.items_faces, job.items_error) == (JobState.DONE, 19, 1)
+    with database.read() as session:
+        assert retries.find_under_way(session) == []
+
+
+def test_a_job_that_is_cancelled_while_it_is_retried_keeps_the_errors_that_were_not_cleared(
+    database: Database, model_id: int
+) -> None:
+    job_id = fail_all(database, model_id, 20)
+    with database.write() as session:
+        retries.begin_retry(session, public_id(database, job_id), "ada", LATER)
+    queue_page(database, job_id)
+    cancel(database, job_id)
+    assert queue_page(database, job_id) == 0
+    settle(database)
+    job = assert_every_photo_is_counted_once(database, job_id)
+    assert (job.state, job.items_error) == (JobState.CANCELLED, 20)
+    codes = [item.error_code for item in ledger.items_of(database, job_id)]
+    assert codes == ["cancelled"] * 6 + ["photo_broken"] * 14
+
+
+def test_a_retry_whose_last_page_is_empty_ends_the_job(database: Database, model_id: int) -> None:
+    job_id = fail_all(database, model_id, 6)
+    with database.write() as session:
+        retries.begin_retry(session, public_id(database, job_id), "ada", LATER)
+    queue_page(database, job_id)
+    finish_all(database, model_id)
+    assert ledger.get_job(database, job_id).state == JobState.RUNNING
+    assert queue_page(database, job_id) == 0
+    assert ledger.get_job(database, job_id).state == JobState.DONE
+
+
+def test_what_is_done_to_a_job_is_audited_once(database: Database, model_id: int) -> None:
+    job_id, other = ledger.add_job(database, items=4)[0], ledger.add_job(database, items=4)[0]
+    for act in (pause, pause, resume, cancel):
+        act(database, job_id)
+    settle(database)
+    retry(database, job_id)
+    with pytest.raises(JobStateError):
+        retry(database, job_id)
+    with database.read() as session:
+        entries = audit.list_entries(session, 10, public_id(database, job_id))
+        assert audit.list_entries(session, 10, public_id(database, other)) == []
+    assert [(entry.action, entry.who, entry.at, entry.detail["before"]) for entry in reversed(entries)] == [
+        ("job.pause", "ada", LATER, "running"),
+        ("job.resume", "ada", LATER, "paused"),
+        ("job.cancel", "ada", LATER, "running"),
+        ("job.retry", "ada", LATER, "cancelled"),
+    ]
+    assert entries[0].detail["photos"] == 4
+
+
 def test_an_unknown_job_is_an_unknown_id(database: Database) -> None:
     with pytest.raises(UnknownIdError), database.write() as session:
-        control.pause_job(session, "j-none")
+        control.pause_job(session, "j-none", "ada", LATER)

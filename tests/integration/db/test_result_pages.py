@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event, text, update
 
-from core.errors import InputError
 from core.records import FaceOutcome
 from db import chunks
 from db.claims import count_due_chunks
 from db.engine import Database
-from db.results import ResultFilter, check_outcome, find_photo_sha256, iter_results
+from db.results import ResultFilter, find_photo_sha256, iter_results
 from db.tables import Item, Job
 from tests import ledger
 from tests.ledger import EXPIRED, NOW
@@ -157,17 +156,6 @@ def test_since_means_decided_then_or_later(database: Database, album: Album) -> 
         session.execute(decided.values(decided_at=NOW + timedelta(hours=1)))
     assert len(query(database, ResultFilter(since=NOW))) == 10
     assert len(query(database, ResultFilter(since=NOW + timedelta(microseconds=1)))) == 1
-
-
-@pytest.mark.parametrize("outcome", ["done", "IDENTIFIED", "'; drop table items", ""])
-def test_an_outcome_that_no_result_has_is_refused(outcome: str) -> None:
-    with pytest.raises(InputError, match="no_face"):
-        check_outcome(outcome)
-
-
-def test_every_outcome_of_a_result_can_be_asked_for() -> None:
-    for outcome in ("identified", "unknown", "ambiguous", "low_quality", "no_face", "error"):
-        assert check_outcome(outcome) == outcome
 
 
 @contextmanager

@@ -51,7 +51,7 @@ class _PoisonFile(ImageFile.ImageFile):
 
     def load(self) -> Any:
         if self._deed is Deed.HANG:
-            _spin()
+            spin()
         if self._deed is Deed.SEGFAULT:
             ctypes.string_at(0)
         if self._deed is Deed.LEAVE:
@@ -59,8 +59,8 @@ class _PoisonFile(ImageFile.ImageFile):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _spin() -> None:
-    """Take a spin lock twice: the second time takes for ever, and `PyDLL` keeps the interpreter's lock meanwhile."""
+def spin() -> None:
+    """Hang with the interpreter's lock held: `PyDLL` keeps it, and a spin lock that is taken twice waits for ever."""
     library = ctypes.PyDLL(None)
     lock = ctypes.c_int()
     library.pthread_spin_init(ctypes.byref(lock), 0)

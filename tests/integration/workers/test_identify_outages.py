@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy.orm import Session
 
-from core.clock import utc_now
+from core.clock import Clock, utc_now
 from core.errors import DatabaseFullError, SourceUnreachableError
-from core.records import ChunkState, ErrorRecord, FacesMode, ItemOutcome, JobState, PhotoResult, PhotoTask
+from core.records import AttemptEnd, ChunkState, ErrorRecord, FacesMode, ItemOutcome, JobState, PhotoResult, PhotoTask
 from core.settings import Settings
 from db import chunks, registry
 from db.engine import Database
@@ -68,7 +68,9 @@ def database(database_url: str) -> Iterator[FullDatabase]:
     made.close()
 
 
-def make_context(database: Database, recognise: Callable[[Sequence[PhotoTask]], list[PhotoResult]]) -> IdentifyContext:
+def make_context(
+    database: Database, recognise: Callable[[Sequence[PhotoTask]], list[PhotoResult]], clock: Clock = utc_now
+) -> IdentifyContext:
     def recognise_with(
         model: Loaded, tasks: Sequence[PhotoTask], faces: FacesMode, on_progress: Callable[[int], None]
     ) -> list[PhotoResult]:
@@ -83,9 +85,9 @@ def make_context(database: Database, recognise: Callable[[Sequence[PhotoTask]], 
         database=database,
         watch=watch,
         recognise=recognise_with,
-        reporter=SlotReporter(spec, spec.slot_name(0), database, utc_now, watch),
+        reporter=SlotReporter(spec, spec.slot_name(0), database, clock, watch),
         stop=StopFlag(),
-        clock=utc_now,
+        clock=clock,
         lease_s=LEASE_S,
         poll_s=0.01,
         interactive_photos=256,
@@ -154,6 +156,51 @@ def test_the_lease_is_kept_while_a_source_is_waited_for(database: FullDatabase) 
     assert leases[0] < leases[-1] <= utc_now() + timedelta(seconds=LEASE_S)  # type: ignore[operator]
     assert outcomes(database, job_id) == [("no_face", None)] * 4
     assert ledger.get_job(database, job_id).state == JobState.DONE
+
+
+class Ticking:
+    """A clock that goes on by a lease and a second when told to."""
+
+    def __init__(self) -> None:
+        self.now = ledger.NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def tick(self) -> None:
+        self.now += timedelta(seconds=LEASE_S + 1)
+
+
+def test_a_photo_that_breaks_the_device_every_time_ends_alone_and_its_neighbours_are_identified(
+    database: FullDatabase,
+) -> None:
+    """One slot and nothing else to do: each time the process leaves, and the chunk is held back for a lease."""
+    job_id, (chunk_id,) = ledger.add_job(database, items=4)
+    clock, poison = Ticking(), 2
+
+    def recognise(tasks: Sequence[PhotoTask]) -> list[PhotoResult]:
+        if poison in [task.ordinal for task in tasks]:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        return [ledger.result(task.ordinal) for task in tasks]
+
+    context = make_context(database, recognise, clock)
+    assert identify_chunk(context) is ChunkEnd.RESTART
+    assert identify_chunk(context) is ChunkEnd.NOTHING_DUE
+    assert (read(database, chunk_id).attempts, read(database, chunk_id).ended_by) == (1, AttemptEnd.DEVICE)
+    ends = [ChunkEnd.RESTART]
+    while ledger.get_job(database, job_id).state != JobState.DONE:
+        clock.tick()
+        with database.write() as session:
+            chunks.reclaim_expired(session, clock.now)
+        ends += iter(lambda: identify_chunk(context), ChunkEnd.NOTHING_DUE)
+        assert len(ends) < 20
+    assert ends.count(ChunkEnd.RESTART) == 6  # two each of four, two and one
+    assert outcomes(database, job_id) == [
+        ("no_face", None),
+        ("no_face", None),
+        ("error", "worker_crashed"),
+        ("no_face", None),
+    ]
 
 
 def unreachable(ordinal: int) -> PhotoResult:

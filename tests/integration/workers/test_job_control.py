@@ -7,11 +7,12 @@ from sqlalchemy import func, select
 
 from core.clock import utc_now
 from core.records import ChunkState, JobState
-from db import control
+from db import control, retries
 from db.tables import Item
 from tests.integration.workers.fleet import SmallFleet, wait_until
 from tests.integration.workers.held import HeldPhoto
 from workers.doorbell import MOST_BELLS, ring_for_due_chunks
+from workers.submit import Submission
 
 LARGE = 100_000
 
@@ -53,32 +54,34 @@ def test_a_few_bells_do_a_whole_job_without_a_sweeper(fleet: SmallFleet) -> None
     wait_until(lambda: bells_in_redis(fleet) == 0, "bells that find nothing are gone")
 
 
-def test_a_paused_job_stands_still_and_goes_on_when_it_is_resumed(fleet: SmallFleet) -> None:
+def submit_and_hold(fleet: SmallFleet, photos: int) -> tuple[Submission, HeldPhoto]:
+    """Have a worker at a job's first chunk, with a photo in it that is not given out yet."""
     fleet.add_model()
-    held = HeldPhoto(fleet.photos(40) / "0001.png")
+    held = HeldPhoto(fleet.photos(photos) / "0001.png")
     submission = fleet.submit(held.manifest)
     fleet.start()
     wait_until(lambda: any(chunk.state == ChunkState.CLAIMED for chunk in fleet.chunks()), "a chunk is claimed")
+    return submission, held
+
+
+def test_a_paused_job_stands_still_and_goes_on_when_it_is_resumed(fleet: SmallFleet) -> None:
+    submission, held = submit_and_hold(fleet, 40)
     with fleet.database.write() as session:
-        control.pause_job(session, submission.job_public_id)
+        control.pause_job(session, submission.job_public_id, "test", utc_now())
     held.let_go()
     wait_until(lambda: bells_in_redis(fleet) == 0, "every bell has found nothing due")
     states = [chunk.state for chunk in fleet.chunks()]
     assert (states.count(ChunkState.DONE), states.count(ChunkState.QUEUED)) == (1, 4)
     with fleet.database.write() as session:
-        control.resume_job(session, submission.job_public_id, utc_now())
+        control.resume_job(session, submission.job_public_id, "test", utc_now())
     assert ring_for_due_chunks(fleet.database, fleet.doorbell) == 4
     assert fleet.wait_done(submission).items_faces == 40
 
 
 def test_a_worker_in_a_cancelled_chunk_writes_nothing_and_goes_on_with_other_jobs(fleet: SmallFleet) -> None:
-    fleet.add_model()
-    held = HeldPhoto(fleet.photos(16) / "0001.png")
-    submission = fleet.submit(held.manifest)
-    fleet.start()
-    wait_until(lambda: any(chunk.state == ChunkState.CLAIMED for chunk in fleet.chunks()), "a chunk is claimed")
+    submission, held = submit_and_hold(fleet, 16)
     with fleet.database.write() as session:
-        control.cancel_job(session, submission.job_public_id)
+        control.cancel_job(session, submission.job_public_id, "test", utc_now())
     fleet.sweep()
     held.let_go()
     other = fleet.wait_done(fleet.submit(fleet.photos(8, name="other")))
@@ -103,7 +106,7 @@ def test_failed_photos_that_were_mended_are_identified_by_a_retry(fleet: SmallFl
     for photo, content in broken.items():
         photo.write_bytes(content)
     with fleet.database.write() as session:
-        assert control.retry_failed_items(session, submission.job_public_id, 8, utc_now()) == 3
-    ring_for_due_chunks(fleet.database, fleet.doorbell)
+        assert retries.begin_retry(session, submission.job_public_id, "test", utc_now()) == 3
+    assert fleet.sweep().photos_retried == 3  # whoever began it is gone
     job = fleet.wait_done(submission)
     assert (job.items_faces, job.items_error, job.faces_identified) == (20, 0, 20)

@@ -50,7 +50,7 @@ def test_a_large_job_leaves_a_few_bells_however_often_it_is_rung_for(fleet: Smal
 def test_a_cancellation_that_broke_off_is_carried_out(fleet: SmallFleet) -> None:
     submission = fleet.submit(fleet.photos(20))
     with fleet.database.write() as session:
-        control.cancel_job(session, submission.job_public_id)
+        control.cancel_job(session, submission.job_public_id, "test", utc_now())
     assert fleet.sweep().chunks_cancelled == 3
     job = fleet.job(submission)
     assert (job.state, job.items_error, job.finished_at is not None) == (JobState.CANCELLED, 20, True)

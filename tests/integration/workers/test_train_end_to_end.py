@@ -3,60 +3,15 @@
 import signal
 from pathlib import Path
 
-from PIL import Image
-
 from core.clock import utc_now
 from core.models.store import ModelStore
 from core.records import RunState
 from db import registry, runs
-from db.tables import Run
-from tests.factories import make_face
-from tests.integration.workers.fleet import SmallFleet, wait_until
-from workers.enrolment import import_people
+from tests.integration.workers.fleet import SmallFleet, small_fleet, wait_until
+from tests.integration.workers.training import epochs_of, import_two_people, queue_run, state_of, wait_ended
+from tests.services import RedisServer
 
 LONG = 200  # epochs that no test waits for
-
-
-def import_two_people(fleet: SmallFleet) -> None:
-    """Label a few drawn photos of two people, and one photo that is damaged later."""
-    for person, name in enumerate(["Ada", "Grace"]):
-        for split, count in (("train", 4), ("test", 2)):
-            folder = fleet.folder / "labelled" / split / name
-            folder.mkdir(parents=True)
-            for number in range(count):
-                pixels = make_face(person, 64, shade=number if split == "train" else 7 + number)
-                Image.fromarray(pixels).save(folder / f"{number}.png")
-    report = import_people(fleet.database, fleet.settings, fleet.folder / "labelled", None, "test")
-    assert (report.people, report.photos_added, report.failed) == (2, 12, [])
-
-
-def queue_run(fleet: SmallFleet, *, epochs: int, activate: bool = True, recipe: str = "compact") -> Run:
-    """Queue a run and ring for it."""
-    options = {"epochs": epochs, "seed": 1, "activate": activate}
-    with fleet.database.write() as session:
-        run = runs.create_run(session, recipe=recipe, options=options, now=utc_now())
-    fleet.doorbell.ring_run(run.id)
-    return run
-
-
-def state_of(fleet: SmallFleet, run: Run) -> Run:
-    with fleet.database.read() as session:
-        return runs.get_run(session, run.public_id)
-
-
-def epochs_of(fleet: SmallFleet, run: Run) -> list[int]:
-    with fleet.database.read() as session:
-        return [row.epoch for row in runs.list_epochs(session, run.id)]
-
-
-def wait_ended(fleet: SmallFleet, run: Run, *, sweeping: bool = False) -> Run:
-    def has_ended() -> bool:
-        if sweeping:
-            fleet.sweep()
-        return state_of(fleet, run).finished_at is not None
-
-    wait_until(has_ended, "the run ended\n" + "\n".join(node.log for node in fleet.processes), 120)
-    return state_of(fleet, run)
 
 
 def test_a_run_gives_a_model_that_then_identifies(fleet: SmallFleet) -> None:
@@ -94,18 +49,20 @@ def test_a_cancelled_run_stops_in_the_middle(sqlite_fleet: SmallFleet) -> None:
         assert registry.list_models(session) == []
 
 
-def test_a_run_whose_trainer_is_killed_goes_on_where_it_was(sqlite_fleet: SmallFleet) -> None:
-    fleet = sqlite_fleet
-    import_two_people(fleet)
-    node = fleet.start("train")
-    run = queue_run(fleet, epochs=4)
-    wait_until(lambda: bool(epochs_of(fleet, run)), "an epoch is done")
-    [child] = node.children()
-    child.kill()
-    ended = wait_ended(fleet, run, sweeping=True)
-    assert (ended.state, ended.attempts) == (RunState.SUCCEEDED, 2)
-    assert epochs_of(fleet, run) == [1, 2, 3, 4]
-    assert node.check_alive()
+def test_a_run_whose_trainer_is_killed_goes_on_at_once_where_it_was(
+    sqlite_url: str, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    with small_fleet(sqlite_url, redis_server, tmp_path, lease_s=600.0) as fleet:  # longer than the test would wait
+        import_two_people(fleet)
+        node = fleet.start("train")
+        run = queue_run(fleet, epochs=4)
+        wait_until(lambda: bool(epochs_of(fleet, run)), "an epoch is done")
+        [child] = node.children()
+        child.kill()
+        ended = wait_ended(fleet, run, sweeping=True)
+        assert (ended.state, ended.attempts) == (RunState.SUCCEEDED, 2)
+        assert epochs_of(fleet, run) == [1, 2, 3, 4]
+        assert node.check_alive()
 
 
 def test_a_trainer_that_is_stopped_gives_its_run_back_uncounted(sqlite_fleet: SmallFleet) -> None:

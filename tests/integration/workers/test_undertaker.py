@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from core.clock import utc_now
-from core.records import AttemptEnd, ChunkState
+from core.records import AttemptEnd, ChunkState, RunState
 from core.settings import Settings
+from db import runs
 from db.engine import Database
 from db.tables import Chunk
 from tests import ledger
@@ -53,6 +54,21 @@ def test_a_dead_childs_chunk_waits_again_at_once(database: Database, undertaker:
     undertaker.hear(Death(slot=0, pid=17, exit_code=-11))
     wait_until(lambda: read(database, chunk_id).state == ChunkState.QUEUED, "the chunk is taken back")
     assert (read(database, chunk_id).attempts, read(database, chunk_id).ended_by) == (1, AttemptEnd.CRASHED)
+
+
+def test_a_dead_trainers_run_waits_again_at_once(database: Database, undertaker: Undertaker) -> None:
+    with database.write() as session:
+        run = runs.create_run(session, recipe="compact", options={}, now=utc_now())
+        assert runs.claim_run(session, run.id, claimant("host-1/0", 17), utc_now(), 60.0) is not None
+
+    def state() -> tuple[str, int]:
+        with database.read() as session:
+            found = runs.get_run(session, run.public_id)
+        return found.state, found.attempts
+
+    undertaker.hear(Death(slot=0, pid=18, exit_code=-9))
+    undertaker.hear(Death(slot=0, pid=17, exit_code=-9))
+    wait_until(lambda: state() == (RunState.QUEUED, 1), "the run is taken back")
 
 
 def test_a_death_while_another_writes_is_settled_after_it(sqlite_url: str) -> None:

@@ -136,10 +136,13 @@ def test_work_that_does_not_advance_fails_with_the_reason(home: Path, database: 
     assert "w/0 report but do not advance" in finding.detail
 
 
-def test_work_that_waits_for_a_redis_that_is_away_says_so(home: Path, database: Database) -> None:
+def test_work_that_waits_for_a_redis_that_is_away_says_so(
+    run: Run, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ledger.add_job(database, items=4)
     activate(database)
     report(database, "identify", "w/0")
 
-    (finding,) = check_services.check_work(settings(home, redis_url="redis://127.0.0.1:1/0"))
-    assert "Redis takes no bells" in finding.detail
+    monkeypatch.setenv("FACEFLEET_REDIS_URL", "redis://127.0.0.1:1/0")
+    [work] = [check for check in run("doctor", "--json").document["checks"] if check["name"] == "work"]
+    assert "Redis takes no bells" in work["detail"]

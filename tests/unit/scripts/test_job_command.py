@@ -5,6 +5,7 @@ import pytest
 
 from db.engine import Database
 from db.tables import Job
+from scripts.common import current_user
 from scripts.documents import job_document
 from tests import ledger
 from tests.unit.scripts.runner import Run
@@ -120,6 +121,21 @@ def test_a_job_that_is_done_cannot_be_paused(run: Run, finished_job: Job) -> Non
 
     assert ran.code == 2
     assert ran.err == f"Error: Job {finished_job.public_id} is done and cannot be paused. Nothing was changed.\n"
+
+
+def test_what_people_did_to_a_job_is_shown_with_their_names(run: Run, database: Database) -> None:
+    job = ledger.get_job(database, ledger.add_job(database, items=4)[0])
+    assert run("job", "show", job.public_id, "--json").document["history"] == []
+    run("job", "pause", job.public_id)
+    run("job", "cancel", job.public_id)
+
+    history = run("job", "show", job.public_id, "--json").document["history"]
+    assert [(entry["action"], entry["before"], entry["who"]) for entry in history] == [
+        ("job.cancel", "paused", current_user()),
+        ("job.pause", "running", current_user()),
+    ]
+    shown = run("job", "show", job.public_id).out
+    assert re.search(rf"Z +{current_user()} +cancel\n.*Z +{current_user()} +pause$", shown, re.MULTILINE)
 
 
 @pytest.mark.parametrize("command", ["show", "watch", "pause", "resume", "cancel", "retry"])

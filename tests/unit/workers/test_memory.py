@@ -9,7 +9,7 @@ import pytest
 _FAULTS_OF_A_BATCH = """
 import gc, resource, sys
 import torch
-from workers.runtime import keep_freed_memory
+from workers.memory import keep_freed_memory
 if sys.argv[1] == "keep":
     keep_freed_memory()
 def batch():

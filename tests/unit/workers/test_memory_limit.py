@@ -60,7 +60,7 @@ with limit.held():
 
 def test_what_the_allocator_keeps_for_the_next_batch_is_not_held_against_the_process() -> None:
     work = """
-from workers.runtime import keep_freed_memory
+from workers.memory import keep_freed_memory
 keep_freed_memory()
 with limit.held():
     parts = [bytearray(b"x") * (4 * MIB) for _ in range(150)]

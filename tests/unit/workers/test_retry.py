@@ -37,12 +37,12 @@ class OutOfMemoryError(RuntimeError):
         (LeaseLostError("x"), Reaction.DROP),
         (DatabaseUnreachableError("x"), Reaction.LEAVE),
         (StopRequested(), Reaction.GIVE_BACK),
-        (AcceleratorError("x"), Reaction.GIVE_BACK_AND_RESTART),
-        (RuntimeError("CUDA error: an illegal memory access"), Reaction.GIVE_BACK_AND_RESTART),
+        (AcceleratorError("x"), Reaction.SUSPECT_AND_RESTART),
+        (RuntimeError("CUDA error: an illegal memory access"), Reaction.SUSPECT_AND_RESTART),
         (RuntimeError("shapes do not fit"), Reaction.COUNT),
         (MemoryError(), Reaction.COUNT),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), Reaction.COUNT),
-        (OutOfMemoryError("CUDA out of memory"), Reaction.GIVE_BACK_AND_RESTART),
+        (OutOfMemoryError("CUDA out of memory"), Reaction.SUSPECT_AND_RESTART),
     ],
 )
 def test_each_error_has_its_reaction(error: Exception, reaction: Reaction) -> None:

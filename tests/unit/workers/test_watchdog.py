@@ -14,7 +14,7 @@ from workers.watchdog import patience_s
 ROOT = Path(__file__).resolve().parents[3]
 _PROGRAM = """
 import threading, time
-from tests.integration.workers.poison import _spin
+from tests.integration.workers.poison import spin
 from workers.watchdog import Watchdog
 watchdog = Watchdog({patience_s})
 with watchdog.watching():
@@ -31,9 +31,7 @@ def run(work: str, patience_s: float = 0.3) -> "subprocess.CompletedProcess[str]
     )
 
 
-@pytest.mark.parametrize(
-    "work", ["_spin()", "threading.Thread(target=_spin).start()\ntime.sleep(60)", "time.sleep(60)"]
-)
+@pytest.mark.parametrize("work", ["spin()", "threading.Thread(target=spin).start()\ntime.sleep(60)", "time.sleep(60)"])
 def test_what_hangs_is_ended_by_the_alarm_and_the_log_says_where(work: str) -> None:
     done = run(work)
     assert done.returncode == -signal.SIGALRM
