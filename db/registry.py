@@ -26,6 +26,8 @@ class ServingModel:
     generation: int
     model_id: int
     sha256: str
+    activated_at: datetime
+    """Since when."""
 
     @property
     def version(self) -> str:
@@ -63,13 +65,15 @@ def register_model(
 def serving_model(session: Session) -> ServingModel | None:
     """Return the model of the newest generation, or None before the first activation."""
     newest = (
-        select(Activation.generation, Activation.model_id, Model.sha256)
+        select(Activation.generation, Activation.model_id, Model.sha256, Activation.at)
         .join(Model, Model.id == Activation.model_id)
         .order_by(Activation.generation.desc())
         .limit(1)
     )
     row = session.execute(newest).one_or_none()
-    return ServingModel(generation=row.generation, model_id=row.model_id, sha256=row.sha256) if row else None
+    if row is None:
+        return None
+    return ServingModel(generation=row.generation, model_id=row.model_id, sha256=row.sha256, activated_at=row.at)
 
 
 def require_serving_model(session: Session) -> ServingModel:

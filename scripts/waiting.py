@@ -88,9 +88,12 @@ def why_job_waits(session: "Session", job: "Job", now: datetime) -> str | None:
     nodes = fresh_nodes(session, "identify", now)
     if not nodes:
         return "No worker runs: the job waits. Start one with `facefleet up`, or with `facefleet worker --device cpu`."
-    if serving_model(session) is None:
+    serving = serving_model(session)
+    if serving is None:
         return "No model is active: the job waits. Train one with `facefleet retrain --wait`."
-    broken = [node for node in nodes if node.model_error and node.generation is None]
+    # What a worker said before the activation was of another model, or of none.
+    told = [node for node in nodes if node.seen_at >= serving.activated_at]
+    broken = [node for node in told if node.model_error and node.generation is None]
     if len(broken) == len(nodes):
         return f"No worker can load the active model: {broken[0].model_error}"
     return None

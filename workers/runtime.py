@@ -14,7 +14,7 @@ from db.clock import LedgerClock
 from db.engine import Database
 from workers.identify import ChunkEnd, IdentifyContext, OnProgress, answer_bell
 from workers.logs import set_up_worker_logging
-from workers.memory import MemoryLimit, keep_freed_memory
+from workers.memory import MemoryLimit, keep_freed_memory, release_freed_memory
 from workers.pulse import Pulse, SlotReporter
 from workers.retry import is_out_of_memory
 from workers.spec import NodeSpec, Role
@@ -24,6 +24,7 @@ from workers.watch import Loaded, ModelWatch
 from workers.watchdog import Watchdog, patience_s
 
 if TYPE_CHECKING:
+    from core.models.engine import Engine
     from core.models.holder import ServingModel
     from core.recognise import Recogniser
 
@@ -119,11 +120,14 @@ class _Recognition:
         self._watchdog = Watchdog(patience_s(settings))
         self._memory = MemoryLimit(settings.max_worker_bytes)
         self._recogniser: Recogniser | None = None
-        self.holder = ModelHolder(
-            lambda sha256: load_engine(
-                store.path(sha256), sha256, spec.torch_device, batch_size=settings.batch_size, threads=spec.threads
-            )
-        )
+
+        def load(sha256: str) -> "Engine":
+            device, batch_size = spec.torch_device, settings.batch_size
+            engine = load_engine(store.path(sha256), sha256, device, batch_size=batch_size, threads=spec.threads)
+            release_freed_memory()
+            return engine
+
+        self.holder = ModelHolder(load)
 
     def __call__(
         self, model: Loaded, tasks: Sequence[PhotoTask], faces: FacesMode, on_progress: OnProgress

@@ -75,6 +75,14 @@ def test_a_reason_is_told_once(
     assert capsys.readouterr().err == "No worker runs.\n"
 
 
+def test_what_a_worker_said_before_the_activation_is_not_said_of_the_new_model(database: Database) -> None:
+    with database.write() as session:
+        model = get_model(session, f"v{ledger.add_model(session)}")
+        activate_model(session, model, who="test", why="test", now=ledger.NOW + timedelta(seconds=1))
+    report(database, model_error="No model is active yet.")
+    assert why(database, after_s=2.0) is None
+
+
 def why(database: Database, after_s: float = 1.0) -> str | None:
     with database.read() as session:
         return waiting.why_job_waits(session, Job(state=JobState.RUNNING), ledger.NOW + timedelta(seconds=after_s))

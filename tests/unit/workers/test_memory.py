@@ -35,3 +35,23 @@ def faults_of_a_batch(how: str) -> int:
 def test_a_batch_uses_the_memory_of_the_one_before() -> None:
     assert faults_of_a_batch("leave") > 1000
     assert faults_of_a_batch("keep") < 100
+
+
+_KEPT_BETWEEN_BLOCKS = """
+import psutil, torch
+from workers.memory import keep_freed_memory, release_freed_memory
+keep_freed_memory()
+resident = lambda: psutil.Process().memory_info().rss
+blocks = [(torch.ones(1 << 18), torch.ones(4)) for _ in range(200)]  # 1 MiB each, with something small behind it
+small = [pair[1] for pair in blocks]
+del blocks
+before = resident()
+release_freed_memory()
+print(before - resident())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc has the call")
+def test_what_is_kept_in_pieces_is_given_back_when_asked_to() -> None:
+    done = subprocess.run([sys.executable, "-c", _KEPT_BETWEEN_BLOCKS], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 100e6
