@@ -44,7 +44,8 @@ class HeadRecipe:
 _GUMBEL_SKEW = 1.14  # of the best of many unrelated scores, which is what a stranger's similarity is
 
 HEAD = HeadRecipe(name="head", epochs=20, most_photos=8192, learning_rate=1e-3, scale=16.0, balance=0.5, folds=10)
-"""So gentle a training moves prototypes little from the class means; docs/decisions/0013 has the measurement."""
+"""So gentle a training moves prototypes little from the class means; docs/decisions/0013-head-on-a-frozen-backbone.md
+has the measurement."""
 
 
 @dataclass(frozen=True, kw_only=True)
