@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from db.tables import Activation, Model, Run
 
 _NAMES_SHOWN = 12
+_LEFT_OUT_SHOWN = 10
+_LEFT_OUT = {
+    "several_faces": "several faces, say which is meant: facefleet label PHOTO --face N --is NAME",
+    "no_face": "no face was found",
+    "face_too_poor": "the face is too poor to learn from",
+}
+"""What to say of the commonest reasons; of others, the code in docs/errors.md."""
 _CONFUSIONS_SHOWN = 5
 
 
@@ -72,6 +79,7 @@ def print_model(console: "Console", model: "Model", history: "Sequence[Activatio
             ("People", _names([person["name"] for person in manifest["classes"]])),
         ],
     )
+    _print_left_out(console, manifest)
     _print_confusions(console, manifest)
     _print_history(console, history)
 
@@ -82,6 +90,7 @@ def figures(manifest: dict[str, Any]) -> list[tuple[str, str | None]]:
     rehearsal = manifest["metrics"].get("rehearsal") or {}
     return [
         ("Trained on", f"{manifest['train_count']:,} photos of {len(manifest['classes']):,} people"),
+        ("Left out", _left_out(manifest["metrics"].get("photos_left_out") or {})),
         ("Test photos", f"{test['photos']:,}" if test else "none: import some with `--split test`"),
         ("Nearest right", show_share(test.get("rank1_accuracy"))),
         ("Named right", show_share(test.get("tpir"))),
@@ -106,6 +115,14 @@ def _rehearsal(rehearsal: dict[str, Any]) -> str | None:
     return None if right is None else f"{right} of {rehearsal['held_out_photos']:,} held-out photos nearest right"
 
 
+def _left_out(left_out: dict[str, Any]) -> str | None:
+    """Say how many labelled photos could not be learned from, and why."""
+    codes = left_out.get("by_code") or {}
+    if not codes:
+        return None
+    return "; ".join(f"{show_count(count, 'photo')}: {_LEFT_OUT.get(code, code)}" for code, count in codes.items())
+
+
 def _serving(run: "Run") -> str:
     if run.activated:
         return "serves from now on"
@@ -116,6 +133,18 @@ def _names(names: list[str]) -> str:
     more = len(names) - _NAMES_SHOWN
     shown = ", ".join(names[:_NAMES_SHOWN])
     return f"{shown} and {more:,} more (all: --json)" if more > 0 else shown
+
+
+def _print_left_out(console: "Console", manifest: dict[str, Any]) -> None:
+    left_out = manifest["metrics"].get("photos_left_out") or {}
+    first = left_out.get("first") or []
+    if not first:
+        return
+    console.print("\nLabelled photos that were left out", style="bold")
+    for photo in first[:_LEFT_OUT_SHOWN]:
+        print_text(console, f"{photo['uri']}: {photo['code']}", indent=2)
+    if (more := left_out["count"] - min(len(first), _LEFT_OUT_SHOWN)) > 0:
+        print_text(console, f"and {more:,} more (the first {len(first)}: --json)", indent=2)
 
 
 def _print_confusions(console: "Console", manifest: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ import json
 import logging
 import shutil
 import time
+from collections import Counter
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -47,7 +48,7 @@ _CHECKPOINTS = "checkpoints"
 _STAGED = "model.pt"
 _ACTIVATION_TRIES = 3
 _SKIPPED_KEPT = 50
-"""Unreadable photos named in the metrics; their number is kept in full."""
+"""Photos left out that are named in the metrics; their number is kept in full."""
 
 
 class RunEnd(Enum):
@@ -188,11 +189,13 @@ def _train(
 def _export(
     trained: "TrainedNetwork", prepared: Preparation, staged: Path, digest: str, context: TrainContext
 ) -> "Manifest":
-    """Write the artifact; the photos that could not be read stand in its metrics."""
+    """Write the artifact; the photos that could not be learned from stand in its metrics."""
     from core.models.export import export_model
 
     skipped = [{"uri": photo.uri, "code": photo.code} for photo in trained.skipped[:_SKIPPED_KEPT]]
-    metrics = {**trained.metrics, "unreadable_photos": {"count": len(trained.skipped), "first": skipped}}
+    by_code = dict(Counter(photo.code for photo in trained.skipped).most_common())
+    left_out = {"count": len(trained.skipped), "by_code": by_code, "first": skipped}
+    metrics = {**trained.metrics, "photos_left_out": left_out}
     with context.database.read() as session:
         parent = registry.serving_model(session)
     return export_model(

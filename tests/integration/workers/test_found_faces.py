@@ -81,7 +81,7 @@ def test_people_are_found_learned_and_named_in_photographs(sqlite_fleet: SmallFl
     assert "Apache-2.0" in manifest["licence"] and "MIT" in manifest["licence"]
     spec = WeightsStore.from_settings(fleet.settings).get_spec(DEFAULT_EMBEDDER)
     assert manifest["backbone_sha256"] == spec.digest
-    assert {"uri": str(pair), "code": "several_faces"} in manifest["metrics"]["unreadable_photos"]["first"]
+    assert {"uri": str(pair), "code": "several_faces"} in manifest["metrics"]["photos_left_out"]["first"]
 
     job = fleet.wait_done(fleet.submit(album, faces_mode=FacesMode.DETECT))
     assert (job.total, job.items_error) == (PEOPLE * 3 + 25, 0)
@@ -122,6 +122,6 @@ def test_people_are_found_learned_and_named_in_photographs(sqlite_fleet: SmallFl
     train(fleet)
     with fleet.database.read() as session:
         again = registry.get_model(session, registry.require_serving_model(session).version).manifest
-    skipped = [photo["uri"] for photo in again["metrics"]["unreadable_photos"]["first"]]
+    skipped = [photo["uri"] for photo in again["metrics"]["photos_left_out"]["first"]]
     assert str(pair) not in skipped
     assert again["train_count"] == manifest["train_count"] + 1

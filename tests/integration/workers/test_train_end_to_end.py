@@ -28,7 +28,7 @@ def test_a_run_gives_a_model_that_then_identifies(fleet: SmallFleet) -> None:
         [model] = registry.list_models(session)
     assert (serving.model_id, model.run_id, model.manifest["dataset_digest"]) == (model.id, run.id, run.dataset_digest)
     ModelStore(fleet.settings.artifacts_dir).verify(model.sha256)
-    unreadable = model.manifest["metrics"]["unreadable_photos"]
+    unreadable = model.manifest["metrics"]["photos_left_out"]
     assert (unreadable["count"], Path(unreadable["first"][0]["uri"])) == (1, damaged)
     fleet.start()
     job = fleet.wait_done(fleet.submit(fleet.folder / "labelled" / "test"))

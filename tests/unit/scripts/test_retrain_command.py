@@ -22,7 +22,14 @@ MANIFEST = {
     "backbone": "compact",
     "recipe": "compact",
     "classes": [{"person_id": 1, "name": "Ada"}, {"person_id": 2, "name": "Grace"}],
-    "metrics": {"test": {"photos": 4, "rank1_accuracy": 0.75, "tpir": 0.5, "fpir": None, "confusions": []}},
+    "metrics": {
+        "test": {"photos": 4, "rank1_accuracy": 0.75, "tpir": 0.5, "fpir": None, "confusions": []},
+        "photos_left_out": {
+            "count": 3,
+            "by_code": {"several_faces": 2, "photo_broken": 1},
+            "first": [{"uri": "/faces/party.jpg", "code": "several_faces"}],
+        },
+    },
     "train_count": 6,
     "test_count": 4,
     "seed": 0,
@@ -171,6 +178,9 @@ def test_a_model_is_found_by_its_run_and_shown_with_its_figures(run: Run, two_pe
     assert "75.0 %" in text
     assert "held-out identities" in text
     assert "first model" in text
+    assert "2 photos: several faces" in text and "facefleet label PHOTO --face N" in text
+    assert "1 photo: photo_broken" in text
+    assert "/faces/party.jpg: several_faces" in text and "and 2 more" in text
 
 
 def test_models_are_listed_with_the_one_that_serves(run: Run, two_people: Database) -> None:
