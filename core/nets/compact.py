@@ -5,15 +5,15 @@ from collections import OrderedDict
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.nets.heads import CosineHead
-from core.nets.servable import Arithmetic, FaceNetwork
+from core.nets.heads import CosineNetwork
+from core.nets.servable import Arithmetic
 
 _EMBEDDING_DIM = 128
 _WIDTHS = (32, 64, 128, 192)
 _DROPOUT = 0.2
 
 
-class CompactNetwork(FaceNetwork):
+class CompactNetwork(CosineNetwork):
     """Four residual stages, a flattened map (so that places on the face keep their meaning), 128 features, cosine head.
 
     Each crop is standardised by its own mean and deviation, which takes out exposure. Pre-activation blocks follow He
@@ -45,27 +45,15 @@ class CompactNetwork(FaceNetwork):
             nn.BatchNorm1d(_EMBEDDING_DIM),
         )
         backbone = nn.Sequential(OrderedDict(arithmetic=Arithmetic(), stem=stem, body=body, neck=neck))
-        super().__init__(backbone, input_size_px=input_size_px, embedding_dim=_EMBEDDING_DIM)
-        self.head = CosineHead(classes, _EMBEDDING_DIM, scale)
+        super().__init__(
+            backbone, input_size_px=input_size_px, embedding_dim=_EMBEDDING_DIM, classes=classes, scale=scale
+        )
 
     def prepare(self, x: Tensor) -> Tensor:
         """Standardise each crop (float32 [N, 3, S, S]) by its own mean and deviation."""
         mean = x.mean(dim=(1, 2, 3), keepdim=True)
         deviation = x.std(dim=(1, 2, 3), keepdim=True)
         return (x - mean) / (deviation + 0.05)  # 0.05: a blank crop stays finite
-
-    def classify(self, features: Tensor) -> Tensor:
-        """Map features (float32 [N, 128]) to logits (float32 [N, C]): scaled cosines to the people's prototypes."""
-        logits: Tensor = self.head(features)
-        return logits
-
-    def keep_classes(self, classes: int) -> None:
-        """Drop the prototypes of all classes from number `classes` on."""
-        self.head.keep_classes(classes)
-
-    def gallery(self) -> Tensor:
-        """Return the unit prototypes, float32 [C, 128]."""
-        return self.head.gallery()
 
 
 class ResidualBlock(nn.Module):

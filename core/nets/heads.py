@@ -1,8 +1,10 @@
-"""The cosine head: people as directions in the space of embeddings."""
+"""The cosine head, people as directions in the space of embeddings, and networks that end in one."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from core.nets.servable import FaceNetwork
 
 
 class CosineHead(nn.Module):
@@ -31,3 +33,34 @@ class CosineHead(nn.Module):
         """Return the unit prototypes, float32 [C, D]."""
         rows: Tensor = F.normalize(self.prototypes.detach(), dim=1)
         return rows
+
+
+class CosineNetwork(FaceNetwork):
+    """A network whose people are the prototypes of a cosine head. Subclasses say how crops are prepared.
+
+    Args:
+        backbone: see FaceNetwork.
+        input_size_px: side of the square crops it takes.
+        embedding_dim: D, the length of its features.
+        classes: C, the rows of the head.
+        scale: what cosines are multiplied by to make logits.
+    """
+
+    def __init__(
+        self, backbone: nn.Module, *, input_size_px: int, embedding_dim: int, classes: int, scale: float
+    ) -> None:
+        super().__init__(backbone, input_size_px=input_size_px, embedding_dim=embedding_dim)
+        self.head = CosineHead(classes, embedding_dim, scale)
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Map features (float32 [N, D]) to logits (float32 [N, C]): scaled cosines to the people's prototypes."""
+        logits: Tensor = self.head(features)
+        return logits
+
+    def keep_classes(self, classes: int) -> None:
+        """Drop the prototypes of all classes from number `classes` on."""
+        self.head.keep_classes(classes)
+
+    def gallery(self) -> Tensor:
+        """Return the unit prototypes, float32 [C, D]."""
+        return self.head.gallery()

@@ -14,11 +14,11 @@ from core.errors import WeightsUnreadableError
 from core.nets.assemble import assemble
 from core.nets.fold import take_first_affine
 from core.nets.graph import Graph
-from core.nets.heads import CosineHead
+from core.nets.heads import CosineNetwork
 from core.nets.layers import Affine, ReverseChannels
 from core.nets.read_onnx import read_onnx
 from core.nets.read_openvino import read_openvino
-from core.nets.servable import Arithmetic, FaceNetwork
+from core.nets.servable import Arithmetic
 from core.weights.spec import ChannelOrder, EmbedderSpec, WeightsFile, WeightsSpec
 
 
@@ -45,7 +45,7 @@ class Embedder(nn.Module):
         return features
 
 
-class ImportedNetwork(FaceNetwork):
+class ImportedNetwork(CosineNetwork):
     """A pretrained embedder with a cosine head of its own.
 
     Args:
@@ -55,27 +55,19 @@ class ImportedNetwork(FaceNetwork):
     """
 
     def __init__(self, embedder: Embedder, classes: int, scale: float = 16.0) -> None:
-        super().__init__(embedder.backbone, input_size_px=embedder.input_size_px, embedding_dim=embedder.embedding_dim)
+        super().__init__(
+            embedder.backbone,
+            input_size_px=embedder.input_size_px,
+            embedding_dim=embedder.embedding_dim,
+            classes=classes,
+            scale=scale,
+        )
         self.preprocessing = embedder.prepare
-        self.head = CosineHead(classes, embedder.embedding_dim, scale)
 
     def prepare(self, x: Tensor) -> Tensor:
         """Shift and scale crops (float32 [N, 3, S, S], RGB in 0..1) as the backbone was trained on."""
         prepared: Tensor = self.preprocessing(x)
         return prepared
-
-    def classify(self, features: Tensor) -> Tensor:
-        """Map features (float32 [N, D]) to logits (float32 [N, C]): scaled cosines to the people's prototypes."""
-        logits: Tensor = self.head(features)
-        return logits
-
-    def keep_classes(self, classes: int) -> None:
-        """Drop the prototypes of all classes from number `classes` on."""
-        self.head.keep_classes(classes)
-
-    def gallery(self) -> Tensor:
-        """Return the unit prototypes, float32 [C, D]."""
-        return self.head.gallery()
 
 
 def load_embedder(source: Path | Mapping[str, bytes], spec: WeightsSpec) -> Embedder:

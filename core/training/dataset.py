@@ -35,8 +35,12 @@ class CropSet:
 
     def relabelled(self, new_labels: Tensor) -> "CropSet":
         """Return the same crops where class c is `new_labels[c]` (int64); strangers stay strangers."""
-        labels = torch.where(self.labels < 0, self.labels, new_labels[self.labels.clamp(min=0)])
-        return CropSet(crops=self.crops, labels=labels)
+        return CropSet(crops=self.crops, labels=renumber(self.labels, new_labels))
+
+
+def renumber(labels: Tensor, new_labels: Tensor) -> Tensor:
+    """Return labels (int64 [N]) where class c is `new_labels[c]` (int64); strangers, below 0, stay strangers."""
+    return torch.where(labels < 0, labels, new_labels[labels.clamp(min=0)])
 
 
 def load_crops(

@@ -19,6 +19,7 @@ from core.training.calibrate import (
     calibrate,
     score_probes,
 )
+from core.training.dataset import renumber
 from core.training.loop import EpochFigures, sample_rows
 from core.training.split import RehearsalSplit, renumbered, split_into_folds
 
@@ -66,8 +67,7 @@ class Embeddings:
 
     def relabelled(self, new_labels: Tensor) -> "Embeddings":
         """Return the same where class c is `new_labels[c]` (int64); strangers stay strangers."""
-        labels = torch.where(self.labels < 0, self.labels, new_labels[self.labels.clamp(min=0)])
-        return Embeddings(vectors=self.vectors, labels=labels)
+        return Embeddings(vectors=self.vectors, labels=renumber(self.labels, new_labels))
 
 
 class Head:
