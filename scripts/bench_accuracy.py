@@ -9,32 +9,18 @@ import click
 
 from core.settings import Settings
 from core.weights.spec import DEFAULT_EMBEDDER
+from scripts.bench_accuracy_report import print_accuracy
 from scripts.common import Invocation, command
 from scripts.failures import ExitCode
 from scripts.machine import describe_machine
-from scripts.output import (
-    add_row,
-    make_console,
-    make_table,
-    print_fields,
-    print_text,
-    say,
-    show_count,
-    show_duration,
-    show_share,
-    write_json,
-)
+from scripts.output import make_console, write_json
 from scripts.photo_folders import find_labelled, find_photos
 from scripts.progress import show_progress
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from scripts.bench_seen import SeenPhotos
 
 _ERRORS_KEPT = 20
-_ERRORS_SHOWN = 5
-_DIGITS = 2
 
 
 @command(
@@ -82,20 +68,30 @@ def accuracy(
         variant = recogniser.engine.variant
     document = {
         "backbone": backbone,
-        **_measure(known, others, counts, draws),
+        **measure(known, others, counts, draws),
         "seconds": time.monotonic() - begun_s,
         "machine": {**describe_machine(), "variant": variant},
     }
     if invocation.as_json:
         write_json(document)
     else:
-        _print(document)
+        print_accuracy(make_console(), document)
     if known.errors or others.errors:
         raise click.exceptions.Exit(ExitCode.FAILURES)
 
 
-def _measure(known: "SeenPhotos", strangers: "SeenPhotos", counts: Sequence[int], draws: int) -> dict[str, Any]:
-    """Count everything."""
+def measure(known: "SeenPhotos", strangers: "SeenPhotos", counts: Sequence[int], draws: int) -> dict[str, Any]:
+    """Return all figures as JSON.
+
+    Args:
+        known: photos of people to be told apart.
+        strangers: photos of others; may be none.
+        counts: how many photos a person is learned from.
+        draws: how often each choice is drawn.
+
+    Raises:
+        InputError: fewer than two people have more good photos than are learned from.
+    """
     from scripts.bench_protocols import measure_identification, measure_verification
 
     errors = [*known.errors, *strangers.errors]
@@ -116,93 +112,3 @@ def _measure(known: "SeenPhotos", strangers: "SeenPhotos", counts: Sequence[int]
             {"uri": uri, "code": error.code, "message": error.message} for uri, error in errors[:_ERRORS_KEPT]
         ],
     }
-
-
-def _print(document: dict[str, Any]) -> None:
-    """Show what was looked at, verification, and a row for each number of photos learned from."""
-    console = make_console()
-    verification = document["verification"]
-    folds = verification["fold_accuracy"]
-    print_fields(
-        console,
-        [
-            ("Backbone", document["backbone"]),
-            ("Known people", f"{document['known']['people']:,}: {_show_photos(document['known'])}"),
-            ("Strangers", document["strangers"] and _show_photos(document["strangers"])),
-            (
-                "Pairs verified",
-                f"{verification['pairs_within']:,} of one person, {verification['pairs_across']:,} of two; "
-                f"mean of {show_count(verification['draws'], 'draw')}",
-            ),
-            (
-                "  best threshold",
-                f"{_show_spread(verification['best_accuracy'])} right, at {verification['best_threshold']['mean']:.3f}",
-            ),
-            (
-                "  threshold of others",
-                folds and f"{_show_spread(folds)} right, each of {verification['folds']} folds by the other people's",
-            ),
-        ],
-    )
-    console.print()
-    _print_identification(console, document["identification"])
-    console.print()
-    machine = document["machine"]
-    print_fields(
-        console,
-        [
-            ("run as", f"{machine['variant']}, in {show_duration(document['seconds'])}"),
-            ("machine", f"{machine['cores']} cores, {machine['cpu']}, torch {machine['torch']}"),
-        ],
-    )
-    for error in document["first_errors"][:_ERRORS_SHOWN]:
-        say(f"Unusable: {error['uri']}: {error['message']}")
-
-
-def _print_identification(console: "Console", rows: Sequence[dict[str, Any]]) -> None:
-    """Print a row for each number of photos learned from; cells without strangers stay empty."""
-    fpirs = list(rows[0]["tpir_at_fpir"] or ())
-    table = make_table(
-        [
-            ">Learned from",
-            ">Tried",
-            ">Nearest right",
-            *(f">TPIR, FPIR {show_share(float(fpir))}" for fpir in fpirs),
-            ">Rule: TPIR",
-            ">FPIR",
-            ">named wrong",
-        ],
-        title=f"People identified, mean of {show_count(rows[0]['draws'], 'draw')}",
-    )
-    for row in rows:
-        rule = row["rule"]
-        figures = [row["rank1"], *(row["tpir_at_fpir"][fpir] for fpir in fpirs)]
-        figures += [rule["tpir"], rule["fpir"], rule["named_wrong"]]
-        learned = f"{row['people']:,} x {show_count(row['photos_a_person'], 'photo')}"
-        shares = [figure and show_share(figure["mean"], _DIGITS) for figure in figures]
-        add_row(table, learned, f"{row['photos']:,}", *shares)
-    console.print(table)
-    print_text(
-        console,
-        "TPIR, FPIR: named right, under the threshold that lets this share of these very strangers get a name. "
-        "Rule: the reject rule that training chose without seeing any of them, and the quality gate.",
-    )
-
-
-def _show_photos(counts: dict[str, Any]) -> str:
-    """Say what photos show."""
-    parts = {
-        "without a face": counts["no_face"],
-        "with several faces": counts["several_faces"],
-        "with a poor face": counts["poor_face"],
-        "unusable": counts["errors"],
-    }
-    return ", ".join([show_count(counts["photos"], "photo"), *(f"{count:,} {what}" for what, count in parts.items())])
-
-
-def _show_spread(figure: dict[str, float] | None) -> str | None:
-    """Show a rate as mean and range."""
-    if figure is None:
-        return None
-    low, high = (f"{100 * figure[end]:.{_DIGITS}f}" for end in ("min", "max"))
-    return f"{show_share(figure['mean'], _DIGITS)} ({low} to {high})"

@@ -162,7 +162,7 @@ def main_face(result: PhotoResult) -> FaceResult | None:
 
     By how much a face's area exceeds twice the square of its distance from the photo's middle, as in InsightFace's
     `FaceAnalysis.get`. On 826 press photos of LFW that is always the face nearest the middle, whom the photo is
-    labelled for; the largest is somebody else in two, which costs 0.24 points of verification accuracy.
+    labelled for; the largest is somebody else in two: docs/benchmarks.md has what that costs.
     """
     return max(result.faces, key=lambda face: (not face.quality_reasons, _prominence(face, result)), default=None)
 
