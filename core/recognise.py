@@ -87,6 +87,11 @@ class Recogniser:
         """What the model was trained on, and the only kind of photos that it takes."""
         return self._engine.manifest.faces
 
+    @property
+    def engine(self) -> "Engine":
+        """The model, loaded."""
+        return self._engine
+
     def use_engine(self, engine: "Engine") -> None:
         """Recognise with another model from the next call on."""
         self._engine = engine

@@ -1,4 +1,7 @@
-"""`facefleet bench`: the pipeline in a bare loop against the same pipeline through the queue, paired in one run."""
+"""`facefleet bench`: the pipeline in a bare loop against the same pipeline through the queue, paired in one run.
+
+The group's other benchmark, of accuracy, is in scripts/bench_accuracy.py.
+"""
 
 import tempfile
 from dataclasses import replace
@@ -8,17 +11,40 @@ from typing import Any
 import click
 
 from core.settings import Settings
+from scripts.bench_accuracy import accuracy
 from scripts.common import Invocation, command
 from scripts.output import add_row, make_console, make_table, print_fields, say, show_share, write_json
 from scripts.progress import show_progress
 
 
-@command("bench", example="facefleet bench\nfacefleet bench --photos faces/ --count 20000 --rounds 3 --json")
+class _WithDefault(click.Group):
+    """A group that measures speed when nothing else is asked for."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the name in that was left out: of nothing, or before an option that is not the group's own."""
+        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
+            args = [speed.name or "", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_WithDefault)
+def bench() -> None:
+    """Measure how fast this machine identifies photos, or how well a pretrained backbone does.
+
+    Without a COMMAND: speed.
+    """
+
+
+@command(
+    "speed",
+    group=bench,
+    example="facefleet bench speed\nfacefleet bench speed --photos faces/ --count 20000 --rounds 3 --json",
+)
 @click.option("--photos", metavar="DIR", help="Photos that are one face each.", show_default="drawn faces")
 @click.option("--count", type=click.IntRange(1, 1_000_000), default=4000, help="Photos a round; DIR is repeated.")
 @click.option("--workers", type=click.IntRange(1, 64), default=2, help="Processes, on either side.")
 @click.option("--rounds", type=click.IntRange(1, 100), default=9, help="Rounds; each times both sides.")
-def bench(invocation: Invocation, photos: str | None, count: int, workers: int, rounds: int) -> None:
+def speed(invocation: Invocation, photos: str | None, count: int, workers: int, rounds: int) -> None:
     """Measure how fast this machine identifies photos, in a bare loop and through the queue.
 
     Both sides run the same model over the same photos in as many processes, one after the other in every round: on a
@@ -38,6 +64,9 @@ def bench(invocation: Invocation, photos: str | None, count: int, workers: int, 
         write_json(document)
     else:
         _print(document)
+
+
+bench.add_command(accuracy)
 
 
 def _print(document: dict[str, Any]) -> None:

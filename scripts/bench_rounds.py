@@ -1,8 +1,6 @@
 """Sets the two sides of a benchmark up, and times them in turn. Prints nothing."""
 
 import json
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +20,7 @@ from db import jobs, registry, runs
 from db.engine import Database
 from db.registry import ServingModel
 from scripts.bench_bare import BareProcesses
+from scripts.machine import describe_machine
 from workers.doorbell import Doorbell
 from workers.enrolment import import_people
 from workers.submit import SubmitRequest, submit_job
@@ -136,7 +135,7 @@ def run_rounds(prepared: Bench, rounds: int, on_round: Callable[[int], None]) ->
         "source": prepared.source or "drawn faces",
         **{side: _rates(times, prepared.count) for side, times in seconds.items()},
         "cluster_over_bare": _spread(ratios),
-        "machine": {**_machine(), "backbone": "compact", "variant": prepared.variant},
+        "machine": {**describe_machine(), "backbone": "compact", "variant": prepared.variant},
     }
 
 
@@ -146,24 +145,3 @@ def _rates(seconds: Sequence[float], count: int) -> dict[str, Any]:
 
 def _spread(values: Sequence[float]) -> dict[str, float]:
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
-
-
-def _machine() -> dict[str, Any]:
-    from importlib.metadata import version
-
-    return {
-        "cores": len(os.sched_getaffinity(0)),
-        "cpu": _cpu_name(),
-        "python": platform.python_version(),
-        "torch": version("torch"),
-    }
-
-
-def _cpu_name() -> str:
-    """Return the processor's name as the system gives it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())

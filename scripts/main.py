@@ -106,7 +106,7 @@ COMMANDS = {
     ),
     "bench": Entry(
         target="scripts.bench:bench",
-        summary="Measure how fast this machine identifies photos, in a bare loop and through the queue.",
+        summary="Measure how fast this machine identifies photos, or how well a pretrained backbone does.",
         section=_SERVICES,
     ),
 }

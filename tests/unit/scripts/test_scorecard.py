@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from core.records import (
     ErrorRecord,
     FaceOutcome,
@@ -119,8 +121,32 @@ def test_somebody_whom_the_model_does_not_know_counts_in_no_rate() -> None:
     assert document["not_enrolled"] == [{"name": "Edsger", "photos": 1, "named": 1}]
 
 
-def test_a_photo_is_about_its_largest_face() -> None:
-    small, large = face(FaceOutcome.UNKNOWN, ADA), face(FaceOutcome.UNKNOWN, GRACE, side_px=20.0)
+def placed(left: float, top: float, side_px: float, *reasons: str) -> FaceResult:
+    box = (left, top, left + side_px, top + side_px)
+    return replace(face(FaceOutcome.UNKNOWN, ADA), box_xyxy_px=box, quality_reasons=reasons)
 
-    assert main_face(photo(small, large)) is large
+
+def in_100_px(*faces: FaceResult) -> PhotoResult:
+    return replace(photo(*faces), width_px=100, height_px=100)
+
+
+def test_of_faces_in_the_same_place_a_photo_is_about_the_largest() -> None:
+    small, large = placed(45, 45, 10), placed(40, 40, 20)
+
+    assert main_face(in_100_px(small, large)) is large
+    assert main_face(in_100_px(large, small)) is large
+
+
+def test_a_photo_is_about_the_face_in_the_middle_before_a_somewhat_larger_one_at_the_edge() -> None:
+    middle, edge = placed(40, 40, 20), placed(0, 0, 25)
+
+    assert main_face(in_100_px(edge, middle)) is middle
+    assert main_face(in_100_px(placed(0, 10, 80), placed(48, 48, 4))) == placed(0, 10, 80), "size counts too"
+
+
+def test_a_photo_is_about_a_good_face_before_a_poor_one() -> None:
+    poor, good = placed(40, 40, 20, "blurred"), placed(0, 0, 10)
+
+    assert main_face(in_100_px(poor, good)) is good
+    assert main_face(in_100_px(poor)) is poor
     assert main_face(photo()) is None
