@@ -67,7 +67,7 @@ def _print_identification(console: "Console", rows: Sequence[dict[str, Any]]) ->
     rules = {"tpir": ">Rule: TPIR", "fpir": ">FPIR", "named_wrong": ">named wrong"}
     shown = [key for key in rules if fpirs or key != "fpir"]
     headings = [">Learned from", ">Tried", ">Nearest right"]
-    headings += [f">TPIR, FPIR {show_share(float(fpir))}" for fpir in fpirs]
+    headings += [f">TPIR at {show_share(float(fpir))}" for fpir in fpirs]
     title = f"People identified, mean of {show_count(rows[0]['draws'], 'draw')}"
     table = make_table([*headings, *(rules[key] for key in shown)], title=title)
     for row in rows:
@@ -77,8 +77,8 @@ def _print_identification(console: "Console", rows: Sequence[dict[str, Any]]) ->
         add_row(table, learned, f"{row['photos']:,}", *shares)
     console.print(table)
     if fpirs:
-        text = "TPIR, FPIR: named right, under the threshold that lets this share of these very strangers get a name."
-        print_text(console, text)
+        allowed = " or ".join(str(show_share(float(fpir))) for fpir in fpirs)
+        print_text(console, f"TPIR at: named right, where {allowed} of these very strangers may get a name.")
     print_text(console, "Rule: the reject rule that training chose without seeing any of them, and the quality gate.")
 
 

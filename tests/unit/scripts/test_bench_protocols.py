@@ -147,7 +147,7 @@ def test_people_read_a_row_for_each_number_of_photos(capsys: pytest.CaptureFixtu
     assert "10: 40 photos, 0 without a face, 0 with several faces" in text
     assert "41 photos, 1 without a face, 0 with several faces, 0 with a poor face, 1 unusable" in text
     assert "100.00 % (100.00 to 100.00) right" in text
-    assert re.search(r"Nearest right +TPIR, FPIR 1.0 % +TPIR, FPIR 0.3 % +Rule: TPIR +FPIR +named wrong$", text, re.M)
+    assert re.search(r"Nearest right +TPIR at 1.0 % +TPIR at 0.3 % +Rule: TPIR +FPIR +named wrong$", text, re.M)
     assert re.search(r"^ *10 x 1 photo +30 +\d+\.\d\d %", text, re.M)
     assert re.search(r"^ *10 x 2 photos +20 +100.00 % +100.00 %", text, re.M)
     assert "Unusable: /b.jpg: Cut off." in capsys.readouterr().err
