@@ -36,7 +36,7 @@ COMMANDS = {
     ),
     "label": Entry(
         target="scripts.label:label",
-        summary="Say whom a photo shows, and which of its faces is meant.",
+        summary="Say whom a photo shows.",
         section=_PEOPLE,
     ),
     "retrain": Entry(

@@ -4,6 +4,7 @@ Where something is missing, the test skips on a laptop and fails when CI=true.
 """
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ import pytest
 from tests.missing import missing
 
 pytest_plugins = ["tests.services"]
+
+# A shell that starts tests in the background has them ignore SIGINT, and with them every process that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 

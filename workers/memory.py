@@ -76,6 +76,8 @@ class MemoryLimit:
         if self._at_rest is None:
             return False
         most = self._at_rest + _LEFTOVER_SHARE * self._room
+        if _use().resident > most:
+            release_freed_memory()  # what was freed since is no leak either
         kept = _use().resident
         if kept > most:
             _log.warning("the process keeps %d MiB after a chunk and is replaced", kept >> 20)

@@ -63,7 +63,7 @@ def test_a_part_that_does_not_start_is_named_and_nothing_is_left(tmp_path: Path)
         Fleet(Settings(home=tmp_path), workers=1, devices=("cuda:77",)),
     ):
         pytest.fail("it started")
-    assert set(family()) == before
+    assert set(family()) <= before
 
 
 def test_a_fleet_that_cannot_heal_says_so_and_leaves_nothing(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_fleet_that_cannot_heal_says_so_and_leaves_nothing(tmp_path: Path) -> 
         worker.kill()
         with pytest.raises(FleetStartError, match="keep running"):
             fleet.wait()
-    assert set(family()) == before
+    assert set(family()) <= before
 
 
 def test_children_die_with_a_fleet_that_is_killed(tmp_path: Path) -> None:

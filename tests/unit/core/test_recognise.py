@@ -299,6 +299,7 @@ class FakeEngine:
     """An engine that fails, gives NaN, or looks around while it runs."""
 
     batch_size = 4
+    detector = None
 
     def __init__(
         self,

@@ -42,7 +42,7 @@ import psutil, torch
 from workers.memory import keep_freed_memory, release_freed_memory
 keep_freed_memory()
 resident = lambda: psutil.Process().memory_info().rss
-blocks = [(torch.ones(1 << 18), torch.ones(4)) for _ in range(200)]  # 1 MiB each, with something small behind it
+blocks = [(torch.ones(1 << 18), torch.ones(4)) for _ in range(160)]  # 1 MiB each, with something small behind it
 small = [pair[1] for pair in blocks]
 del blocks
 before = resident()
