@@ -11,7 +11,7 @@ RUN_STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
-.PHONY: help setup setup-dev demo test chaos lint fmt bench lock clean
+.PHONY: help setup setup-dev demo test test-long chaos lint fmt bench lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,9 @@ demo: $(RUN_STAMP) ## The whole story on drawn faces, or on PHOTOS=DIR/<person>/
 test: $(DEV_STAMP) ## Lint, types and all tests
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-long: $(DEV_STAMP) ## The tests that take minutes, beside those of `make test`
+	$(BIN)/python -m pytest -m long
 
 chaos: $(DEV_STAMP) ## Kill everything the queue runs on and count what is lost; CHAOS="--case storm --seed 7" chooses
 	@$(BIN)/python -m tests.chaos $(CHAOS)

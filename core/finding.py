@@ -1,34 +1,26 @@
 """From a photo's bytes to the crops of its faces: what can be done for one photo alone, then what a group shares.
 
-Reads no file, and decides nothing about whose faces they are. The same code serves training and identification.
+Reads no file, and decides nothing about whose faces they are. The same code serves training and identification. Finding
+faces in photographs is in core.photographs; here torch is not needed.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
 from core.errors import PhotoError
-from core.faces.align import align_faces
 from core.faces.crop import crop_whole_photo
-from core.faces.detect_scale import prepare_for_detection
-from core.faces.quality import judge_faces
 from core.images.decode import decode_photo
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
-    from core.faces.detect import Detections, Detector
-    from core.faces.detect_scale import ScaledPhoto
-    from core.faces.quality import Quality, QualityGate
     from core.images.decode import DecodeLimits
 
 DEFAULT_TEMPLATE = ((0.3156, 0.4616), (0.6826, 0.4616), (0.5002, 0.6405), (0.3495, 0.8247), (0.6534, 0.8247))
 """Where landmarks lie in the crops of a network that is trained from scratch: eyes, nose, corners of the mouth, as in
 face-reidentification-retail-0095, which shows the whole face with a little around it."""
-_FULL_SIDE_PX = 3000
-"""Faces are cut out of the pixels as they were taken, unless the photo's shorter side is twice as long as this."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -116,65 +108,3 @@ class _WholePhoto(PreparedPhoto):
     @property
     def held_bytes(self) -> int:
         return self.crop.pixels.nbytes
-
-
-@dataclass(frozen=True, kw_only=True)
-class FoundFaces:
-    """Finds the faces in photographs, and aligns them to a backbone's template."""
-
-    limits: "DecodeLimits"
-    detector: "Detector"
-    template: tuple[tuple[float, float], ...]
-    """Where the five landmarks come to lie, in fractions of the crop's side."""
-    size_px: int
-    """Side of the crops."""
-    gate: "QualityGate"
-    """What a face must be like to get a name."""
-
-    def prepare(self, data: bytes) -> PreparedPhoto:
-        """Decode a photo, and scale it for the detector's first look."""
-        photo = decode_photo(data, self.limits, reduce_to_px=_FULL_SIDE_PX)
-        return _Photograph(
-            width_px=photo.width_px,
-            height_px=photo.height_px,
-            reduction=photo.scale,
-            scaled=prepare_for_detection(photo.pixels),
-        )
-
-    def find(self, photos: Sequence[PreparedPhoto]) -> list[tuple[FaceCrop, ...] | PhotoError]:
-        """Find, align and judge the faces of a group of photos."""
-        photographs = [photo for photo in photos if isinstance(photo, _Photograph)]
-        found = self.detector.detect([photo.scaled for photo in photographs])
-        return [self._faces(photo, faces) for photo, faces in zip(photographs, found, strict=True)]
-
-    def _faces(self, photo: "_Photograph", found: "Detections") -> tuple[FaceCrop, ...]:
-        template = np.asarray(self.template)
-        aligned = align_faces(photo.scaled.original, found.landmarks_px, template, self.size_px)
-        faces = found.scaled(1.0 / photo.reduction)
-        qualities = judge_faces(aligned.crops, faces, aligned.residuals, template, self.gate)
-        parts = zip(aligned.crops, faces.boxes_xyxy_px, faces.landmarks_px, qualities, strict=True)
-        return tuple(_face_crop(*part) for part in parts)
-
-
-def _face_crop(
-    pixels: "NDArray[np.uint8]", box: "NDArray[np.float32]", landmarks: "NDArray[np.float32]", quality: "Quality"
-) -> FaceCrop:
-    x1, y1, x2, y2 = box.tolist()
-    return FaceCrop(
-        pixels=pixels,
-        box_xyxy_px=(x1, y1, x2, y2),
-        landmarks_px=tuple((x, y) for x, y in landmarks.tolist()),
-        quality=quality.score,
-        quality_reasons=tuple(quality.reasons),
-    )
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Photograph(PreparedPhoto):
-    reduction: float
-    """Pixels that were decoded per pixel of the original: 1, 1/2, ..."""
-    scaled: "ScaledPhoto"
-
-    @property
-    def held_bytes(self) -> int:
-        return self.scaled.original.nbytes + self.scaled.pixels.nbytes

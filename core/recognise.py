@@ -13,8 +13,7 @@ import numpy as np
 
 from core.errors import InputError
 from core.faces.match import decide
-from core.faces.quality import QualityGate
-from core.finding import FaceCrop, FaceSource, FoundFaces, WholePhotos
+from core.finding import FaceCrop, FaceSource, WholePhotos
 from core.outcomes import SeenFace, embeddings_to_keep, photo_result
 from core.prefetch import Prefetcher
 from core.reading import LoadedPhoto, PhotoLoader, Reader, find_faces
@@ -229,6 +228,9 @@ def face_source(engine: "Engine", limits: "DecodeLimits") -> FaceSource:
     manifest = engine.manifest
     if engine.detector is None or manifest.template is None:
         return WholePhotos(limits=limits, size_px=manifest.input_size_px)
+    from core.faces.quality import QualityGate
+    from core.photographs import FoundFaces
+
     return FoundFaces(
         limits=limits,
         detector=engine.detector,

@@ -103,8 +103,9 @@ def _source(
     """Return what makes labelled photos crops: the very thing that will make them of photos to identify."""
     from core.faces.detect import load_detector
     from core.faces.quality import QualityGate
-    from core.finding import FoundFaces, WholePhotos
+    from core.finding import WholePhotos
     from core.images.decode import DecodeLimits
+    from core.photographs import FoundFaces
 
     limits = DecodeLimits.from_settings(settings)
     if detector is None:

@@ -136,13 +136,22 @@ class FreeEngine:
         import numpy as np
 
         from core.faces.rule import RejectRule
+        from core.records import FacesMode
 
         rule = RejectRule(threshold=0.5, margin=0.0, fpir_target=0.01, basis="made up", calibration=(0.0, 1.0, 1.0))
         self.sha256 = sha256
         self.batch_size = batch_size
+        self.detector = None
         self.gallery = np.ones((1, 1), np.float32)
         # The only person of a case's ledger has the id 1.
-        self.manifest = SimpleNamespace(input_size_px=16, rule=rule, classes=(SimpleNamespace(person_id=1),))
+        self.manifest = SimpleNamespace(
+            input_size_px=16,
+            rule=rule,
+            classes=(SimpleNamespace(person_id=1),),
+            faces=FacesMode.CROP,
+            template=None,
+            backbone_sha256=None,
+        )
 
     def run(self, crops: Any) -> tuple[Any, Any]:
         import numpy as np
