@@ -158,9 +158,24 @@ def reclaim_from(session: Session, worker: str, ended_by: AttemptEnd, now: datet
         ended_by: how it ended.
         now: aware time.
     """
+    return _take_all_back(session, Chunk.worker == worker, ended_by, now)
+
+
+def reclaim_from_node(session: Session, node: str, now: datetime) -> int:
+    """Take back at once what all processes of a node held that is known to be dead; return how many chunks.
+
+    Args:
+        session: a write session.
+        node: its name, which holds the process id of its parent.
+        now: aware time.
+    """
+    return _take_all_back(session, Chunk.worker.startswith(f"{node}/", autoescape=True), None, now)
+
+
+def _take_all_back(session: Session, of: ColumnElement[bool], ended_by: AttemptEnd | None, now: datetime) -> int:
     held = session.scalars(
         select(Chunk)
-        .where(in_state(ChunkState.CLAIMED), Chunk.worker == worker, Chunk.ended_by.is_(None))
+        .where(in_state(ChunkState.CLAIMED), of, Chunk.ended_by.is_(None))
         .order_by(Chunk.job_id, Chunk.id)
         .with_for_update(skip_locked=True)
     ).all()

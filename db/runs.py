@@ -186,7 +186,16 @@ def reclaim_from(session: Session, worker: str, now: datetime) -> int:
         worker: as it claimed: with its process id, which no living process shares.
         now: aware time.
     """
-    held = select(Run).where(Run.state == RunState.RUNNING, Run.worker == worker).with_for_update(skip_locked=True)
+    return _take_all_back(session, Run.worker == worker, now)
+
+
+def reclaim_from_node(session: Session, node: str, now: datetime) -> int:
+    """Take back at once the run of a trainer node that is known to be dead; return how many there were."""
+    return _take_all_back(session, Run.worker.startswith(f"{node}/", autoescape=True), now)
+
+
+def _take_all_back(session: Session, of: ColumnElement[bool], now: datetime) -> int:
+    held = select(Run).where(Run.state == RunState.RUNNING, of).with_for_update(skip_locked=True)
     found = session.scalars(held).all()
     for run in found:
         _take_back(run, now)

@@ -14,9 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from core.errors import FacefleetError, FleetRunningError, FleetStartError
+from core.errors import DatabaseUnreachableError, FacefleetError, FleetRunningError, FleetStartError
 from core.settings import Settings
-from db import nodes, schema
+from db import chunks, nodes, runs, schema
+from db.clock import LedgerClock
 from db.engine import Database
 from workers.child import Child, settings_environment
 from workers.devices import cuda_devices
@@ -55,6 +56,8 @@ class Fleet:
         self._port = port
         self._redis: EmbeddedRedis | None = None
         self._children: list[Child] = []
+        self._dead_nodes: set[str] = set()  # what they held is still to be taken back
+        self._buried: set[str] = set()
         self._lock: IO[str] | None = None
         self._stopping = threading.Event()
         self._started = threading.Event()
@@ -204,7 +207,32 @@ class Fleet:
             _log.warning("the embedded Redis died; it is started anew")
             self._redis.restart()
         for child in self._children:
+            if child.is_dead and node_name(child.pid) not in self._buried:
+                self._dead_nodes.add(node_name(child.pid))
             child.restart_if_dead()
+        self._take_back()
+
+    def _take_back(self) -> None:
+        """Take back at once what nodes held that died: their leases would run on. While the ledger is away, later."""
+        if not self._dead_nodes:
+            return
+        database = Database.from_settings(self.settings)
+        try:
+            now = LedgerClock(database)()
+            with database.write() as session:
+                taken = sum(
+                    chunks.reclaim_from_node(session, node, now) + runs.reclaim_from_node(session, node, now)
+                    for node in sorted(self._dead_nodes)
+                )
+        except DatabaseUnreachableError as error:
+            _log.warning("%s What a dead node held is taken back later.", error)
+            return
+        finally:
+            database.close()
+        self._buried |= self._dead_nodes
+        self._dead_nodes.clear()
+        if taken:
+            _log.warning("%d chunks or runs of a node that died are taken back", taken)
 
     def _bring_down(self) -> None:
         """Stop everything at once, Redis last."""

@@ -5,18 +5,23 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
+from core.clock import utc_now
 from core.errors import FleetRunningError, FleetStartError
 from core.settings import Settings
 from db import nodes
+from db.claims import claim_due_chunk
 from db.engine import Database
+from tests import ledger
 from tests.integration.workers.fleet import ROOT, wait_until
 from workers.doorbell import Doorbell
 from workers.embedded import find_redis_url
+from workers.spec import node_name
 from workers.supervisor import Fleet
 
 
@@ -28,6 +33,26 @@ def reported(settings: Settings) -> dict[str, int]:
             return {row.role: row.pid for row in nodes.list_nodes(session)}
     finally:
         database.close()
+
+
+def hold_a_chunk(settings: Settings, worker: str) -> Callable[[], bool]:
+    """Let a slot claim a chunk for ten minutes; return whether it still holds it."""
+    database = Database.from_settings(settings)
+    try:
+        job_id, _ = ledger.add_job(database, items=3)
+        with database.write() as session:
+            assert claim_due_chunk(session, worker, utc_now(), 600.0, 0) is not None
+    finally:
+        database.close()
+
+    def holds() -> bool:
+        database = Database.from_settings(settings)
+        try:
+            return any(chunk.worker == worker for chunk in ledger.chunks_of(database, job_id))
+        finally:
+            database.close()
+
+    return holds
 
 
 def family() -> list[psutil.Process]:
@@ -47,7 +72,9 @@ def test_a_fleet_comes_up_heals_and_leaves_nothing(tmp_path: Path) -> None:
             Fleet(settings, workers=1).start()
         [worker] = [child for child in family() if "worker" in child.cmdline()]
         old = reported(settings)["identify"]
+        held = hold_a_chunk(fleet.settings, f"{node_name(worker.pid)}/0:{old}")
         worker.kill()
+        wait_until(lambda: not held(), "what the node held is taken back long before its lease ends")
         wait_until(lambda: fleet.restarts == 1, "the worker is started anew")
         wait_until(lambda: reported(settings)["identify"] != old or len(reported(settings)) > 1, "it reports")
         started = set(family()) - before
