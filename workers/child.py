@@ -19,7 +19,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 _PREFIX = "FACEFLEET_"
 _FIRST_BACKOFF_S = 0.5
 _LONGEST_BACKOFF_S = 5.0  # who is killed again and again from outside must come back soon all the same
-_HEALTHY_AFTER_S = 20.0
+_HEALTHY_AFTER_S = 5.0
 _TAIL_LINES = 3
 
 

@@ -40,6 +40,15 @@ class NodePool(TaskPool):  # type: ignore[misc]
         self.options["on_death"] = self._undertaker.hear
         super().on_start()
 
+    def did_start_ok(self) -> bool:
+        """Say whether any child lives.
+
+        One that died while it started is replaced like any other; Celery would end the node, healthy children and all.
+        """
+        alive = any(child.exitcode is None for child in self._pool._pool)
+        self._pool.maintain_pool()
+        return alive
+
     def on_stop(self) -> None:
         """Let the children end, then the undertaker."""
         super().on_stop()

@@ -36,6 +36,19 @@ def test_the_parent_of_a_node_never_imports_torch_and_its_children_do(sqlite_fle
     assert len(node.children()) == 1
 
 
+def test_a_node_goes_on_when_one_of_its_children_dies_while_it_starts(sqlite_fleet: SmallFleet) -> None:
+    sqlite_fleet.add_model()
+    submission = sqlite_fleet.submit(sqlite_fleet.photos(16))
+    node = sqlite_fleet.start_silently(slots=2)
+    wait_until(lambda: node.check_alive() and len(node.children()) == 2, "both children begin to start")
+    first, second = node.children()
+    first.kill()
+    assert sqlite_fleet.wait_done(submission).items_faces == 16
+    wait_until(lambda: node.check_alive() and len(node.children()) == 2, "the dead child is replaced")
+    assert second in node.children()
+    assert first not in node.children()
+
+
 def test_ten_times_as_many_bells_as_chunks_do_each_chunk_once(fleet: SmallFleet) -> None:
     fleet.add_model()
     submission = fleet.submit(fleet.photos(16))
