@@ -4,9 +4,10 @@ Scriptable. Knows neither files nor the sizes that photos are looked at in.
 """
 
 import torch
-import torchvision
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from core.faces.suppression import load_kernels, suppress_overlaps
 
 STRIDE_PX = 32
 """Both sides of a batch are multiples of this: the coarsest of the three grids."""
@@ -95,6 +96,7 @@ class FaceDetectorNetwork(nn.Module):
 
     def __init__(self, network: YuNet, *, min_score: float, max_overlap: float) -> None:
         super().__init__()
+        load_kernels()
         self.network = network
         self.min_score = min_score
         self.max_overlap = max_overlap
@@ -117,7 +119,7 @@ class FaceDetectorNetwork(nn.Module):
             photo_of.append(index)
             faces.append(found)
         index, found = torch.cat(photo_of), torch.cat(faces)
-        kept = torchvision.ops.batched_nms(found[:, :4], found[:, 14], index, self.max_overlap)
+        kept = suppress_overlaps(found[:, :4], found[:, 14], index, self.max_overlap)
         return index[kept], found[kept]
 
     def _decode(self, heads: Tensor, stride_px: float) -> tuple[Tensor, Tensor]:
