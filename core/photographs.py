@@ -12,6 +12,7 @@ import numpy as np
 from core.errors import PhotoError
 from core.faces.align import align_faces
 from core.faces.detect_scale import prepare_for_detection
+from core.faces.landmarks import look_twice
 from core.faces.quality import judge_faces
 from core.finding import FaceCrop, PreparedPhoto
 from core.images.decode import decode_photo
@@ -55,11 +56,16 @@ class FoundFaces:
         """Find, align and judge the faces of a group of photos."""
         photographs = [photo for photo in photos if isinstance(photo, _Photograph)]
         found = self.detector.detect([photo.scaled for photo in photographs])
-        return [self._faces(photo, faces) for photo, faces in zip(photographs, found, strict=True)]
+        pixels = [photo.scaled.original for photo in photographs]
+        points = look_twice(self.detector, pixels, [faces.landmarks_px for faces in found], np.asarray(self.template))
+        return [self._faces(*parts) for parts in zip(photographs, found, points, strict=True)]
 
-    def _faces(self, photo: "_Photograph", found: "Detections") -> tuple[FaceCrop, ...]:
+    def _faces(
+        self, photo: "_Photograph", found: "Detections", landmarks_px: "NDArray[np.float32]"
+    ) -> tuple[FaceCrop, ...]:
+        """Align a photo's faces by these landmarks, and judge them."""
         template = np.asarray(self.template)
-        aligned = align_faces(photo.scaled.original, found.landmarks_px, template, self.size_px)
+        aligned = align_faces(photo.scaled.original, landmarks_px, template, self.size_px)
         faces = found.scaled(1.0 / photo.reduction)
         qualities = judge_faces(aligned.crops, faces, aligned.residuals, template, self.gate)
         parts = zip(aligned.crops, faces.boxes_xyxy_px, faces.landmarks_px, qualities, strict=True)

@@ -96,11 +96,14 @@ def find_faces(photo: "DecodedPhoto", settings: Settings) -> list[FoundFace]:
         from core.faces.align import align_faces
         from core.faces.detect import load_detector
         from core.faces.detect_scale import prepare_for_detection
+        from core.faces.landmarks import look_twice
         from core.faces.quality import judge_faces
 
-        (found,) = load_detector(weights.detector, "cpu").detect([prepare_for_detection(photo.pixels)])
+        detector = load_detector(weights.detector, "cpu")
+        (found,) = detector.detect([prepare_for_detection(photo.pixels)])
         template = np.asarray(weights.template)
-        aligned = align_faces(photo.pixels, found.landmarks_px, template, weights.size_px)
+        (points,) = look_twice(detector, [photo.pixels], [found.landmarks_px], template)
+        aligned = align_faces(photo.pixels, points, template, weights.size_px)
         judged = judge_faces(aligned.crops, found, aligned.residuals, template)
     return [
         FoundFace(

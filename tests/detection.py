@@ -148,7 +148,7 @@ def _speeds(detector: Detector, reference: OpenCvDetector) -> Iterator[str]:
     for width, height in ((250, 250), (500, 375), (640, 480), (1600, 1200)):
         pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
         photo = prepare_for_detection(pixels)
-        ours = _milliseconds(lambda photo=photo: detector._look([photo] * 4)) / 4
+        ours = _milliseconds(lambda photo=photo: detector.look([photo] * 4)) / 4
         scaling = _milliseconds(lambda pixels=pixels: prepare_for_detection(pixels))
         theirs = _milliseconds(lambda pixels=pixels: reference.detect(pixels), 10)
         yield f"{width} x {height}: {ours:.2f} ms in fours, scaling {scaling:.2f} ms; OpenCV {theirs:.2f} ms"

@@ -86,18 +86,18 @@ class Detector:
         Raises:
             RuntimeError: the device failed.
         """
-        found = self._look(photos)
+        found = self.look(photos)
         for side_of in (_larger_side, _smaller_side):
             empty = [number for number, faces in enumerate(found) if not len(faces)]
             for start in range(0, len(empty), _LOOKED_AT_AGAIN):
                 part = empty[start : start + _LOOKED_AT_AGAIN]
                 again = [scale_photo(photos[number].original, side_of(photos[number])) for number in part]
-                for number, faces in zip(part, self._look(again), strict=True):
+                for number, faces in zip(part, self.look(again), strict=True):
                     found[number] = faces
         return found
 
-    def _look(self, photos: Sequence[ScaledPhoto]) -> list[Detections]:
-        """Look at photos once, those of like size together."""
+    def look(self, photos: Sequence[ScaledPhoto]) -> list[Detections]:
+        """Look at photos once, those of like size together; as `detect`, without looking again."""
         found: dict[int, Detections] = {}
         like: dict[tuple[int, int], list[int]] = defaultdict(list)
         for number, photo in enumerate(photos):

@@ -106,7 +106,7 @@ def test_a_face_too_small_for_the_first_look_is_found_by_the_second(detector: De
     meadow = np.full((2400, 3200, 3), (90, 120, 60), np.uint8)
     tile = scale_photo(face, 90).pixels
     meadow[1000:1090, 2000:2090] = tile
-    assert len(detector._look([prepare_for_detection(meadow)])[0]) == 0
+    assert len(detector.look([prepare_for_detection(meadow)])[0]) == 0
     found = detect_one(detector, meadow)
     assert len(found) == 1
     assert (found.landmarks_px[0] > (2000, 1000)).all()
