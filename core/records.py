@@ -193,6 +193,8 @@ class Example:
     uri: str
     class_index: int
     """Index into the list of classes; -1 for a stranger."""
+    not_classes: tuple[int, ...] = ()
+    """Classes that a stranger was once taken for and is not: what training learns to keep away from them."""
     sha256: str | None = None
     """Of the file's bytes when it was imported."""
     box_xyxy_px: tuple[float, float, float, float] | None = None

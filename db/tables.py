@@ -74,6 +74,8 @@ class Person(Base):
     name: Mapped[str] = mapped_column(String(200), unique=True)
     name_key: Mapped[str] = mapped_column(String(400), unique=True)  # the name without case and accents
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # Who this person turned out to be. What was said and decided of them stays theirs and counts as the other's.
+    merged_into_id: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class Photo(Base):
@@ -89,7 +91,7 @@ class Photo(Base):
 
 
 class Label(Base):
-    """What somebody said of a photo. Only ever added; the newest of a photo holds."""
+    """What somebody said of a face of a photo. Only ever added; the newest of a face that was not undone holds."""
 
     __tablename__ = "labels"
 
@@ -100,6 +102,7 @@ class Label(Base):
     box_xyxy_px: Mapped[list[float] | None] = mapped_column(Json)  # which face of the photo; NULL for its only one
     author: Mapped[str] = mapped_column(String(100))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    undoes_id: Mapped[int | None] = mapped_column(BigInteger)  # the label that this one takes back
 
 
 class Job(Base):
@@ -226,6 +229,12 @@ class Face(Base):
             sqlite_where=text("person_id IS NOT NULL"),
             postgresql_where=text("person_id IS NOT NULL"),
         ),
+        Index(
+            "ix_faces_label_id",
+            "label_id",
+            sqlite_where=text("label_id IS NOT NULL"),
+            postgresql_where=text("label_id IS NOT NULL"),
+        ),
         {"sqlite_with_rowid": False},
     )
 
@@ -246,6 +255,7 @@ class Face(Base):
     confidence: Mapped[float | None]
     top_k: Mapped[list[dict[str, Any]]] = mapped_column(Json)
     model_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("models.id"))
+    label_id: Mapped[int | None] = mapped_column(BigInteger)  # what a person said of it, where that decided
 
 
 class Embedding(Base):
@@ -264,6 +274,36 @@ class Embedding(Base):
     face_index: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     backbone_sha256: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
     vector: Mapped[bytes] = mapped_column(LargeBinary)  # float16 [D], little-endian
+
+
+class Cluster(Base):
+    """Faces that nobody has named and that look like one person."""
+
+    __tablename__ = "clusters"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)  # cluster 7 is shown as `c7`
+    backbone_sha256: Mapped[bytes] = mapped_column(LargeBinary(32))  # whose embeddings were compared
+    person_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("people.id"))  # once it was named
+    parent_id: Mapped[int | None] = mapped_column(BigInteger)  # the cluster that it was split from
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    named_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class ClusterFace(Base):
+    """Which cluster a face is in; it is in one at most."""
+
+    __tablename__ = "cluster_faces"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["job_id", "ordinal", "face_index"], ["faces.job_id", "faces.ordinal", "faces.face_index"]
+        ),
+        {"sqlite_with_rowid": False},
+    )
+
+    job_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    ordinal: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    face_index: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    cluster_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("clusters.id"), index=True)
 
 
 class Model(Base):
