@@ -5,6 +5,7 @@ from collections import OrderedDict
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from core.nets.dropout import Dropout
 from core.nets.heads import CosineNetwork
 from core.nets.servable import Arithmetic
 
@@ -40,7 +41,7 @@ class CompactNetwork(CosineNetwork):
         )
         neck = nn.Sequential(
             nn.Flatten(),
-            nn.Dropout(_DROPOUT),
+            Dropout(_DROPOUT),
             nn.Linear(_WIDTHS[3] * side * side, _EMBEDDING_DIM, bias=False),
             nn.BatchNorm1d(_EMBEDDING_DIM),
         )
@@ -51,9 +52,9 @@ class CompactNetwork(CosineNetwork):
 
     def prepare(self, x: Tensor) -> Tensor:
         """Standardise each crop (float32 [N, 3, S, S]) by its own mean and deviation."""
-        mean = x.mean(dim=(1, 2, 3), keepdim=True)
-        deviation = x.std(dim=(1, 2, 3), keepdim=True)
-        return (x - mean) / (deviation + 0.05)  # 0.05: a blank crop stays finite
+        centred = x - x.mean(dim=(1, 2, 3), keepdim=True)
+        deviation = centred.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+        return centred / (deviation + 0.05)  # 0.05: a blank crop stays finite
 
 
 class ResidualBlock(nn.Module):

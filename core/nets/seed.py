@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from core.nets.dropout import Dropout
 from core.nets.servable import Arithmetic, FaceNetwork
 
 _EMBEDDING_DIM = 512
@@ -29,7 +30,7 @@ class SeedNetwork(FaceNetwork):
             nn.ReLU(),
         )
         super().__init__(backbone, input_size_px=input_size_px, embedding_dim=_EMBEDDING_DIM)
-        self.dropout = nn.Dropout(0.5)
+        self.dropout = Dropout(0.5)
         self.head = nn.Linear(_EMBEDDING_DIM, classes)
 
     def prepare(self, x: Tensor) -> Tensor:

@@ -7,8 +7,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-_BLUR = (0.25, 0.5, 0.25)  # binomial, applied in both directions
-
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentPolicy:
@@ -104,20 +102,30 @@ def _grid(x: Tensor, policy: AugmentPolicy, draw: _Draw) -> Tensor:
 
 
 def smooth_displacement(coarse: Tensor, size_px: int) -> Tensor:
-    """Interpolate a coarse field of displacements (float32 [N, 2, K, K]) to float32 [N, size_px, size_px, 2]."""
-    field = F.interpolate(coarse, size=(size_px, size_px), mode="bicubic", align_corners=True)
-    return field.permute(0, 2, 3, 1)
+    """Interpolate a coarse field of displacements (float32 [N, 2, K, K]) to float32 [N, size_px, size_px, 2].
+
+    Bicubic, as two products with a small matrix: `F.interpolate` over all photos took 4 ms of a batch's 25.
+    """
+    knots = coarse.shape[-1]
+    unit = torch.eye(knots, device=coarse.device)[None, None]
+    weights = F.interpolate(unit, size=(size_px, knots), mode="bicubic", align_corners=True)[0, 0]  # [S, K]
+    return (weights @ coarse @ weights.T).permute(0, 2, 3, 1)
 
 
 def _soften(x: Tensor, policy: AugmentPolicy, draw: _Draw) -> Tensor:
     if policy.grey:
         x = torch.where(draw.chance(policy.grey), x.mean(dim=1, keepdim=True), x)
     if policy.blur:
-        line = torch.tensor(_BLUR, device=x.device)
-        kernel = (line[:, None] * line).expand(3, 1, 3, 3)
-        soft = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel, groups=3)
-        x = torch.where(draw.chance(policy.blur), soft, x)
+        rows = torch.nonzero(draw.chance(policy.blur).flatten()).flatten()
+        x = x.index_copy(0, rows, _blurred(x[rows]))
     return x
+
+
+def _blurred(x: Tensor) -> Tensor:
+    """Average each pixel with its neighbours, 1:2:1 both ways; as a convolution it took 12 ms of a batch's 25."""
+    x = F.pad(x, (1, 1, 1, 1), mode="replicate")
+    x = 0.25 * (x[..., :-2] + x[..., 2:]) + 0.5 * x[..., 1:-1]
+    return 0.25 * (x[..., :-2, :] + x[..., 2:, :]) + 0.5 * x[..., 1:-1, :]
 
 
 def _relight(x: Tensor, policy: AugmentPolicy, draw: _Draw) -> Tensor:

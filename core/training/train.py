@@ -21,7 +21,7 @@ from core.records import EpochProgress, PersonClass
 from core.training.calibrate import Calibration
 from core.training.checkpoint import fingerprint, load_checkpoint, save_checkpoint
 from core.training.dataset import CropSet, check_memory, load_crops, usable_people
-from core.training.loop import Learner, new_learner, train_one_epoch
+from core.training.loop import Epoch, Learner, new_learner
 from core.training.recipes import Recipe, recipe_named
 from core.training.rehearsal import (
     Rehearsal,
@@ -35,6 +35,7 @@ from core.training.rehearsal import (
 from core.training.report import describe, score
 from core.training.reproducible import reproducible
 from core.training.request import LoadCrop, SkippedPhoto, TrainedNetwork, TrainingRequest
+from core.training.side_by_side import train_side_by_side
 from core.training.split import split_for_rehearsals
 
 __all__ = ["LoadCrop", "SkippedPhoto", "TrainedNetwork", "TrainingRequest", "train_network"]
@@ -161,16 +162,19 @@ def train(
 def train_epoch_of_all(run: Run, epoch: int, should_stop: Callable[[], bool]) -> EpochProgress:
     """Train one epoch (from 0) of each network, and try the rehearsals on their held-out photos."""
     started = time.monotonic()
-    figures = {name: train_one_epoch(learner, epoch, should_stop) for name, learner in run.learners.items()}
+    epochs = {name: Epoch(learner, epoch) for name, learner in run.learners.items()}
+    threads = torch.get_num_threads() if run.final.device.type == "cpu" else 1
+    train_side_by_side(tuple(epochs.values()), threads, should_stop)
+    figures = epochs["final"].figures()
     val_loss, val_accuracy = validate(run.rehearsals)
     return EpochProgress(
         epoch=epoch + 1,
         epochs=run.epochs,
-        train_loss=figures["final"].loss,
-        train_accuracy=figures["final"].accuracy,
+        train_loss=figures.loss,
+        train_accuracy=figures.accuracy,
         val_loss=val_loss,
         val_accuracy=val_accuracy,
-        learning_rate=figures["final"].learning_rate,
+        learning_rate=figures.learning_rate,
         seconds=time.monotonic() - started,
     )
 

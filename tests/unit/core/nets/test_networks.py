@@ -69,7 +69,7 @@ def test_the_seed_network_is_the_seed_documents() -> None:
     ]
     assert [(layer.in_features, layer.out_features) for layer in dense] == [(128 * 17 * 17, 512), (512, 40)]
     assert sum(isinstance(layer, nn.MaxPool2d) for layer in network.modules()) == 3
-    assert network.dropout.p == 0.5
+    assert network.dropout.share == 0.5
 
 
 def test_the_seed_network_drops_features_in_training_only() -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from core.errors import PhotoBrokenError
 from core.records import Example, PersonClass
 from core.training.dataset import CropSet
+from core.training.loop import Epoch, EpochFigures, Learner
 from core.training.recipes import COMPACT
 from core.training.request import TrainingRequest
 
@@ -36,6 +37,14 @@ def load_drawn(example: Example, size_px: int = 64) -> NDArray[np.uint8]:
 def example(person: int, photo: int, class_index: int | None = None) -> Example:
     """One labelled photo; its class is the person's number unless it is given."""
     return Example(uri=f"drawn:{person}/{photo}", class_index=person if class_index is None else class_index)
+
+
+def train_one_epoch(learner: Learner, number: int = 0) -> EpochFigures:
+    """Train one epoch of one network alone."""
+    epoch = Epoch(learner, number)
+    while epoch.steps_left:
+        epoch.step()
+    return epoch.figures()
 
 
 def make_request(photos: Sequence[int], **changes: object) -> TrainingRequest:

@@ -7,8 +7,8 @@ import torch
 
 from core.records import EpochProgress
 from core.training.checkpoint import fingerprint, load_checkpoint, save_checkpoint
-from core.training.loop import Learner, new_learner, train_one_epoch
-from tests.unit.core.training.learning import QUICK, make_crops
+from core.training.loop import Learner, new_learner
+from tests.unit.core.training.learning import QUICK, make_crops, train_one_epoch
 
 
 def _learners(seed: int = 0) -> dict[str, Learner]:
@@ -30,14 +30,10 @@ def _epoch(number: int) -> EpochProgress:
     )
 
 
-def _never() -> bool:
-    return False
-
-
 def _train(learners: dict[str, Learner], epochs: range) -> None:
     for epoch in epochs:
         for learner in learners.values():
-            train_one_epoch(learner, epoch, _never)
+            train_one_epoch(learner, epoch)
 
 
 def _weights(learners: dict[str, Learner]) -> dict[str, torch.Tensor]:

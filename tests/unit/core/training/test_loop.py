@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from core.errors import RunCancelledError
-from core.training.loop import Learner, answer, new_learner, sample_rows, train_one_epoch
+from core.training.loop import Epoch, Learner, answer, new_learner, sample_rows
 from core.training.recipes import RECIPES, Recipe
-from tests.unit.core.training.learning import QUICK, make_crops
+from core.training.side_by_side import train_side_by_side
+from tests.unit.core.training.learning import QUICK, make_crops, train_one_epoch
 
 
 def _learner(recipe: Recipe = QUICK, epochs: int = 8) -> Learner:
@@ -16,14 +17,10 @@ def _learner(recipe: Recipe = QUICK, epochs: int = 8) -> Learner:
     return new_learner(recipe, make_crops([4, 4, 4]), epochs=epochs, seed=0, device=torch.device("cpu"))
 
 
-def _never() -> bool:
-    return False
-
-
 def test_a_network_learns_to_tell_three_patterns_apart() -> None:
     recipe = dataclasses.replace(QUICK, fewest_steps=8)
     learner = _learner(recipe)
-    figures = [train_one_epoch(learner, epoch, _never) for epoch in range(8)]
+    figures = [train_one_epoch(learner, epoch) for epoch in range(8)]
     unseen = make_crops([8, 8, 8])
     right = answer(learner.network, unseen.crops, learner.device).logits[:, :3].argmax(dim=1) == unseen.labels
     assert figures[-1].loss < figures[0].loss
@@ -32,7 +29,7 @@ def test_a_network_learns_to_tell_three_patterns_apart() -> None:
 
 def test_the_learning_rate_rises_and_then_falls_to_almost_nothing() -> None:
     learner = _learner(epochs=20)
-    rates = [train_one_epoch(learner, epoch, _never).learning_rate for epoch in (0, 2, 10, 19)]
+    rates = [train_one_epoch(learner, epoch).learning_rate for epoch in (0, 2, 10, 19)]
     assert rates[0] < rates[1]
     assert rates[1] > rates[2] > rates[3]
     assert rates[3] < 0.02 * QUICK.learning_rate
@@ -42,13 +39,13 @@ def test_a_stop_is_honoured_before_the_next_batch() -> None:
     learner = _learner()
     before = {name: value.clone() for name, value in learner.network.state_dict().items()}
     with pytest.raises(RunCancelledError):
-        train_one_epoch(learner, 0, lambda: True)
+        train_side_by_side([Epoch(learner, 0)], 1, lambda: True)
     assert all(torch.equal(before[name], value) for name, value in learner.network.state_dict().items())
 
 
 def test_one_photo_a_person_is_enough_to_step() -> None:
     learner = new_learner(QUICK, make_crops([1, 1]), epochs=1, seed=0, device=torch.device("cpu"))
-    assert train_one_epoch(learner, 0, _never).loss > 0.0
+    assert train_one_epoch(learner).loss > 0.0
 
 
 def test_the_seed_recipe_shows_every_photo_once_an_epoch() -> None:
