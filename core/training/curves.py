@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_POINTS = 60
+_POINTS = 40
 BINS = 10
 _SLACK = 1e-9  # 0.003 * 1000 is a little less than 3
 

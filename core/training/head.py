@@ -31,6 +31,7 @@ from core.training.prototypes import (
 from core.training.report import describe, score
 from core.training.reproducible import reproducible
 from core.training.request import LoadCrop, SkippedPhoto, TrainedNetwork, TrainingRequest
+from core.training.scored import MissedPhotos, missed_photos
 
 if TYPE_CHECKING:
     from core.nets.imported import Embedder, ImportedNetwork
@@ -73,6 +74,7 @@ def train_head(
     test = test.rows(test.labels > -2)
     final, rehearsals, history = train_on(train, request, on_epoch, should_stop)
     calibration = calibrate_head(rehearsals, final, train)
+    missed = missed_photos(request.test, test_skipped, new_labels.numpy())
     skipped = train_skipped + test_skipped
     return TrainedNetwork(
         network=Servable(_with_head(embedder, final.gallery)).eval(),
@@ -84,8 +86,12 @@ def train_head(
         embedding_dim=embedder.embedding_dim,
         rule=calibration.rule,
         metrics={
-            "test": judge(test, final, calibration, classes),
-            "rehearsal": describe(calibration),
+            "test": judge(test, final, calibration, classes, missed),
+            "rehearsal": describe(
+                calibration,
+                [each.held_out.labels.numpy() for each in rehearsals],
+                [each.strangers.labels.numpy() for each in rehearsals],
+            ),
             "people": len(classes),
             "people_without_photos": [person.name for person in without],
             "photos_skipped": len(skipped),
@@ -196,13 +202,13 @@ def train_on(
 
 
 def judge(
-    test: Embeddings, final: Head, calibration: "Calibration", classes: Sequence[PersonClass]
+    test: Embeddings, final: Head, calibration: "Calibration", classes: Sequence[PersonClass], missed: MissedPhotos
 ) -> dict[str, Any] | None:
     """Return the figures on the test photos; None without any."""
     if not len(test):
         return None
     vectors, gallery = test.vectors.numpy(), final.gallery.numpy()
-    return score(vectors, vectors @ gallery.T, gallery, test.labels.numpy(), calibration.rule, classes)
+    return score(vectors, vectors @ gallery.T, gallery, test.labels.numpy(), calibration.rule, classes, missed)
 
 
 def _with_head(embedder: "Embedder", gallery: Tensor) -> "ImportedNetwork":

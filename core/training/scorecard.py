@@ -31,7 +31,7 @@ class ScoredPhotos:
     named: NDArray[np.bool_]
     """[N] whether the model's own rule gave a name."""
     confidence: NDArray[np.float64]
-    """[N] stated for the candidate, 0..1; 0 without a face."""
+    """[N] stated for the candidate, 0..1; NaN where none is stated."""
     group: NDArray[np.int64]
     """[N] number of the person's group; NO_GROUP where none is known."""
 
@@ -42,6 +42,11 @@ class ScoredPhotos:
     def people(self) -> int:
         """How many different people the photos show."""
         return int(self.person.max()) + 1 if len(self) else 0
+
+    @property
+    def stated(self) -> NDArray[np.bool_]:
+        """[N] whether a confidence is stated."""
+        return np.isfinite(self.confidence)
 
     def people_of(self, group: int) -> int:
         """How many different people a group has."""

@@ -57,9 +57,9 @@ def make_scorecard(
     sums = sum_up(known, strangers, groups=len(groups), asked=np.array(FPIRS), seed=seed)
     mine, others = sums.known, sums.strangers
     named, named_right = mine["named"] + others["named"], mine["named right"]
-    stated, right, found, score = (
+    confidence, stated, right, score = (
         np.concatenate([getattr(known, name), getattr(strangers, name)])
-        for name in ("confidence", "right", "found", "score")
+        for name in ("confidence", "stated", "right", "score")
     )
     return Scorecard(
         photos=(len(known), len(strangers)),
@@ -75,9 +75,9 @@ def make_scorecard(
         wrong_names=make_rate(named - named_right, named, sums.people),
         tpir_at_fpir=tuple(_at_fpir(sums, fpir) for fpir in FPIRS),
         expected_calibration_error=calibration_error(sums),
-        reliability=reliability_curve(stated[found], right[found]),
+        reliability=reliability_curve(confidence[stated], right[stated]),
         curve=_curve(sums),
-        coverage=coverage_curve(stated, right, np.isfinite(score)),
+        coverage=coverage_curve(confidence, right, np.isfinite(score)),
         groups=tuple(
             _group(sums, number, name, known.people_of(number), strangers.people_of(number))
             for number, name in enumerate(groups)

@@ -112,8 +112,8 @@ def make_figure(values: Drawn, people: int) -> Figure:
 def calibration_error(sums: SummedPhotos) -> Figure:
     """Return the expected calibration error of what is stated about all faces: see `expected_calibration_error`."""
     gaps = [sums.known[f"gap {number}"] + sums.strangers[f"gap {number}"] for number in range(BINS)]
-    found = sums.known["found"] + sums.strangers["found"]
-    return make_figure(ratio(np.abs(gaps).sum(axis=0), found), sums.people)
+    stated = sums.known["stated"] + sums.strangers["stated"]
+    return make_figure(ratio(np.abs(gaps).sum(axis=0), stated), sums.people)
 
 
 def difference(side: Side, hits: str, group: int, people: int) -> Figure:
@@ -145,8 +145,8 @@ def _sum_by_person(
     known: ScoredPhotos, strangers: ScoredPhotos, groups: int
 ) -> tuple[tuple[str, ...], list[NDArray[np.float64]]]:
     """Return the names of the columns, and for either side float64 [P, K]."""
-    bins = equal_bins(np.concatenate([known.confidence[known.found], strangers.confidence[strangers.found]]))
-    parts = np.split(bins, [int(known.found.sum())])
+    bins = equal_bins(np.concatenate([known.confidence[known.stated], strangers.confidence[strangers.stated]]))
+    parts = np.split(bins, [int(known.stated.sum())])
     names: tuple[str, ...] = ()
     sides = []
     for photos, part in zip((known, strangers), parts, strict=True):
@@ -166,16 +166,16 @@ def _columns(
 
     Args:
         photos: N of them.
-        bins (int64): the calibration error's bin of each photo with a face.
+        bins (int64): the calibration error's bin of each photo that states a confidence.
         groups: how many there are.
     """
     right, named = photos.right, photos.named
     counts = {"photos": np.ones(len(photos), bool), "right": right, "named": named, "named right": named & right}
     yield from counts.items()
-    yield "found", photos.found
+    yield "stated", photos.stated
     numbers = np.full(len(photos), -1)
-    numbers[photos.found] = bins
-    gap = photos.confidence - right
+    numbers[photos.stated] = bins
+    gap = np.where(photos.stated, photos.confidence - right, 0.0)
     yield from ((f"gap {number}", gap * (numbers == number)) for number in range(BINS))
     for group in range(groups):
         inside = photos.group == group

@@ -139,7 +139,7 @@ def test_the_calibration_error_is_that_of_all_faces_with_strangers_as_wrong() ->
 
 
 def test_a_photo_without_a_face_states_nothing() -> None:
-    known = photos([1.0, REFUSED], found=[True, False], right=[True, False], confidence=[1.0, 0.0])
+    known = photos([1.0, REFUSED], found=[True, False], right=[True, False], confidence=[1.0, np.nan])
 
     card = _card(known, NOBODY)
 
