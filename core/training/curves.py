@@ -38,29 +38,29 @@ class ReliabilityBin:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Identification:
-    """Known people's and strangers' photos in the order of their scores, ready for thresholds."""
+    """Known people's and strangers' photos in the order of their similarities, ready for thresholds."""
 
     known_order: NDArray[np.int64]
-    """[N] rows of known people's photos, highest score first."""
+    """[N] rows of known people's photos, highest first."""
     stranger_order: NDArray[np.int64]
-    """[M] rows of strangers' photos, highest score first."""
+    """[M] rows of strangers' photos, highest first."""
     right: NDArray[np.float64]
     """[N] in that order: 1 where the candidate is right."""
     above: NDArray[np.int64]
-    """[M] in that order: how many photos of known people score higher than this stranger's."""
+    """[M] in that order: how many photos of known people are more similar than this stranger's."""
     thresholds: NDArray[np.float64]
-    """[M] in that order: the strangers' scores."""
+    """[M] in that order: the strangers' similarities."""
 
 
-def order_scores(
+def order_similarities(
     known: NDArray[np.float64], right: NDArray[np.bool_], strangers: NDArray[np.float64]
 ) -> Identification:
-    """Sort scores once.
+    """Sort similarities once.
 
     Args:
-        known (float64 [N]): scores of photos of known people; -inf for one that gets no name at any threshold.
+        known (float64 [N]): of photos of known people; -inf for one that gets no name at any threshold.
         right (bool [N]): whether the candidate is whom the photo shows.
-        strangers (float64 [M]): the same scores of photos of strangers.
+        strangers (float64 [M]): the same of photos of strangers.
     """
     known_order, stranger_order = np.argsort(-known, kind="stable"), np.argsort(-strangers, kind="stable")
     thresholds = strangers[stranger_order]
@@ -74,19 +74,19 @@ def order_scores(
 
 
 def first_refused(
-    scores: Identification, weights: NDArray[np.float64], fpirs: NDArray[np.float64]
+    ordered: Identification, weights: NDArray[np.float64], fpirs: NDArray[np.float64]
 ) -> NDArray[np.int64]:
-    """Return the best stranger who must not get a name, by place in `stranger_order`: names go to higher scores alone.
+    """Return the best stranger who must not get a name, by place in `stranger_order`: only those before get one.
 
     Args:
-        scores: with M >= 1 photos of strangers.
+        ordered: with M >= 1 photos of strangers.
         weights (float64 [B, M]): how often each row counts, whole numbers, some above 0 in each weighting.
         fpirs (float64 [F]): shares of strangers that may get a name, 0..1, below 1.
 
     Returns:
         int64 [B, F].
     """
-    passed = np.cumsum(weights[:, scores.stranger_order], axis=1)
+    passed = np.cumsum(weights[:, ordered.stranger_order], axis=1)
     allowed = np.floor(passed[:, -1:] * fpirs + _SLACK)
     rows = np.arange(len(passed))[:, None]
     apart = rows * (passed.max() + 1.0)  # so that one sorted array holds all weightings, and one search does
@@ -96,21 +96,21 @@ def first_refused(
 
 
 def named_right_above(
-    scores: Identification, weights: NDArray[np.float64], refused: NDArray[np.int64]
+    ordered: Identification, weights: NDArray[np.float64], refused: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Count photos of known people that are named right when only scores above a stranger's get a name.
+    """Count photos of known people that are named right when only similarities above a stranger's get a name.
 
     Args:
-        scores: N photos of known people.
+        ordered: N photos of known people.
         weights (float64 [B, N]): how often each row counts.
         refused (int64 [B, F]): out of `first_refused`.
 
     Returns:
         float64 [B, F].
     """
-    right = np.cumsum(weights[:, scores.known_order] * scores.right, axis=1)
+    right = np.cumsum(weights[:, ordered.known_order] * ordered.right, axis=1)
     counts = np.concatenate([np.zeros((len(right), 1)), right], axis=1)
-    return np.take_along_axis(counts, scores.above[refused], axis=1)
+    return np.take_along_axis(counts, ordered.above[refused], axis=1)
 
 
 def spaced_fpirs(strangers: int, least: float) -> NDArray[np.float64]:

@@ -23,9 +23,9 @@ class ScoredPhotos:
     """[N] who it shows, numbered 0..P-1 without gaps; whoever shares a number is drawn together in resamples."""
     found: NDArray[np.bool_]
     """[N] whether a face was found."""
-    score: NDArray[np.float64]
-    """[N] what thresholds are set on, out of `rule_scores`; -inf where no threshold gives a name: there is no face, or
-    it is below the quality gate."""
+    similarity: NDArray[np.float64]
+    """[N] to the nearest person, which thresholds are set on; -inf where none gives a name: there is no face, or it is
+    below the quality gate."""
     right: NDArray[np.bool_]
     """[N] whether the candidate is whom the photo shows, named or not; false for strangers and without a face."""
     named: NDArray[np.bool_]
@@ -84,7 +84,7 @@ class RateAtFpir:
     tpir: Rate | None
     """None where there are too few strangers to set that threshold."""
     threshold: float | None
-    """Least score to get a name."""
+    """Similarity above which a name is given; None where any is enough."""
     strangers_needed: int
     """Different strangers that it takes to tell so small a share."""
 
@@ -125,6 +125,8 @@ class Scorecard:
     people: tuple[int, int]
     no_face: tuple[int, int]
     low_quality: tuple[int, int]
+    no_group: tuple[int, int]
+    """Photos of people who are in no group."""
     rank1: Rate
     """Known people's photos whose nearest person is right, named or not."""
     tpir: Rate
@@ -147,18 +149,18 @@ class Scorecard:
     groups: tuple[GroupFigures, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the scorecard as JSON values: finite numbers, rounded to six places; see docs/scorecard.md."""
+        """Return the scorecard as JSON values; intervals and curves have six places. docs/scorecard.md has the keys."""
         document = asdict(self)
-        for name in ("photos", "people", "no_face", "low_quality"):
+        for name in ("photos", "people", "no_face", "low_quality", "no_group"):
             document[name] = dict(zip(("known", "strangers"), document[name], strict=True))
         rounded: dict[str, Any] = _rounded(document)
         return rounded
 
 
 def _rounded(value: Any) -> Any:
-    """Round every number that is no whole one, at any depth."""
+    """Round every number that is no whole one, at any depth, but for quotients of two counts."""
     if isinstance(value, dict):
-        return {name: _rounded(each) for name, each in value.items()}
+        return {name: each if name == "rate" else _rounded(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
         return [_rounded(each) for each in value]
     return round(value, _DIGITS) if isinstance(value, float) else value

@@ -13,7 +13,6 @@ from core.records import Example
 from core.training.calibrate import Probes, named
 from core.training.request import SkippedPhoto
 from core.training.scorecard import NO_GROUP, ScoredPhotos
-from core.training.scoring import rule_scores
 
 _STRANGER = -1
 
@@ -107,7 +106,7 @@ def _score(
     return ScoredPhotos(
         person=person,
         found=found,
-        score=np.pad(rule_scores(probes.similarity, probes.margin, rule), (0, missed), constant_values=-np.inf),
+        similarity=np.pad(probes.similarity.astype(np.float64), (0, missed), constant_values=-np.inf),
         right=np.pad(probes.right, (0, missed)),
         named=np.pad(given, (0, missed)),
         confidence=np.pad(stated, (0, missed), constant_values=np.nan),

@@ -6,40 +6,15 @@ runs no network, prints nothing.
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from core.faces.rule import RejectRule
 from core.training.curves import coverage_curve, reliability_curve
-from core.training.scorecard import CurvePoint, GroupFigures, RateAtFpir, Scorecard, ScoredPhotos
+from core.training.scorecard import NO_GROUP, CurvePoint, GroupFigures, RateAtFpir, Scorecard, ScoredPhotos
 from core.training.sums import SummedPhotos, calibration_error, difference, make_rate, sum_up
 
 FPIRS = (0.003, 0.01, 0.05)
 """Shares of strangers that may get a name, for which the known people's rate is told."""
-
-
-def rule_scores(
-    similarity: NDArray[np.floating[Any]], margin: NDArray[np.floating[Any]], rule: RejectRule
-) -> NDArray[np.float64]:
-    """Weigh similarity and lead as the rule does, as one score: it names whatever reaches `rule.threshold`.
-
-    The score is the similarity, or the lead raised by as much as the rule's threshold lies above its margin, whichever
-    is less. So the model's own operating point lies on the curve that thresholds on this score give.
-
-    Args:
-        similarity ([N]): to the nearest person.
-        margin ([N]): lead over the runner-up.
-        rule: the model's.
-
-    Returns:
-        float64 [N].
-    """
-    alone = similarity.astype(np.float64)
-    if rule.margin <= 0.0:
-        return alone
-    return np.minimum(alone, margin.astype(np.float64) + (rule.threshold - rule.margin))
 
 
 def make_scorecard(
@@ -57,15 +32,16 @@ def make_scorecard(
     sums = sum_up(known, strangers, groups=len(groups), asked=np.array(FPIRS), seed=seed)
     mine, others = sums.known, sums.strangers
     named, named_right = mine["named"] + others["named"], mine["named right"]
-    confidence, stated, right, score = (
+    confidence, stated, right, similarity = (
         np.concatenate([getattr(known, name), getattr(strangers, name)])
-        for name in ("confidence", "stated", "right", "score")
+        for name in ("confidence", "stated", "right", "similarity")
     )
     return Scorecard(
         photos=(len(known), len(strangers)),
         people=(known.people, strangers.people),
         no_face=(_count_without_face(known), _count_without_face(strangers)),
         low_quality=(_count_poor(known), _count_poor(strangers)),
+        no_group=(_count_without_group(known), _count_without_group(strangers)),
         rank1=make_rate(mine["right"], mine["photos"], mine.people),
         tpir=make_rate(named_right, mine["photos"], mine.people),
         named_wrong=make_rate(mine["named"] - named_right, mine["photos"], mine.people),
@@ -77,7 +53,7 @@ def make_scorecard(
         expected_calibration_error=calibration_error(sums),
         reliability=reliability_curve(confidence[stated], right[stated]),
         curve=_curve(sums),
-        coverage=coverage_curve(confidence, right, np.isfinite(score)),
+        coverage=coverage_curve(confidence, right, np.isfinite(similarity)),
         groups=tuple(
             _group(sums, number, name, known.people_of(number), strangers.people_of(number))
             for number, name in enumerate(groups)
@@ -89,9 +65,13 @@ def _count_without_face(photos: ScoredPhotos) -> int:
     return int((~photos.found).sum())
 
 
+def _count_without_group(photos: ScoredPhotos) -> int:
+    return int((photos.group == NO_GROUP).sum())
+
+
 def _count_poor(photos: ScoredPhotos) -> int:
     """Count photos whose face is below the quality gate."""
-    return int((photos.found & ~np.isfinite(photos.score)).sum())
+    return int((photos.found & ~np.isfinite(photos.similarity)).sum())
 
 
 def _at_fpir(sums: SummedPhotos, fpir: float) -> RateAtFpir:

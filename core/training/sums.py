@@ -14,7 +14,7 @@ from core.training.curves import (
     equal_bins,
     first_refused,
     named_right_above,
-    order_scores,
+    order_similarities,
     spaced_fpirs,
 )
 from core.training.scorecard import Figure, Rate, ScoredPhotos
@@ -46,7 +46,7 @@ class SummedPhotos:
     fpirs: NDArray[np.float64]
     """[F] shares of strangers that may get a name: those asked for that can be told, then those of the curve."""
     thresholds: NDArray[np.float64]
-    """[F] the score that has to be exceeded for it."""
+    """[F] the similarity that has to be exceeded for it."""
     named_right_at: NDArray[np.float64]
     """[1 + R, F] photos of known people that are then named right."""
 
@@ -69,11 +69,11 @@ def sum_up(
         seed: of what is drawn.
     """
     names, (known_sums, stranger_sums) = _sum_by_person(known, strangers, groups)
-    scores = order_scores(known.score, known.right, strangers.score)
+    ordered = order_similarities(known.similarity, known.right, strangers.similarity)
     fpirs = _fpirs(known, strangers, asked)
 
     def statistic(known_weights: Weights, stranger_weights: Weights) -> dict[str, NDArray[np.float64]]:
-        right = _named_right(scores, known_weights[:, known.person], stranger_weights[:, strangers.person], fpirs)
+        right = _named_right(ordered, known_weights[:, known.person], stranger_weights[:, strangers.person], fpirs)
         return {"known": known_weights @ known_sums, "strangers": stranger_weights @ stranger_sums, "right": right}
 
     drawn = resample(statistic, known.people, strangers.people, len(known) + len(strangers), seed=seed)
@@ -81,7 +81,7 @@ def sum_up(
         known=Side(people=known.people, names=names, drawn=drawn["known"]),
         strangers=Side(people=strangers.people, names=names, drawn=drawn["strangers"]),
         fpirs=fpirs,
-        thresholds=_thresholds(scores, fpirs),
+        thresholds=_thresholds(ordered, fpirs),
         named_right_at=drawn["right"],
     )
 
@@ -184,24 +184,24 @@ def _columns(
 
 def _fpirs(known: ScoredPhotos, strangers: ScoredPhotos, asked: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the shares of strangers that so many different ones can tell: those asked for, then those of a curve."""
-    if not len(known) or not len(strangers):
-        return np.empty(0)
     told = asked[asked * strangers.people >= 1.0 - _SLACK]
+    if not len(known) or not len(told):
+        return np.empty(0)
     return np.concatenate([told, spaced_fpirs(len(strangers), 1.0 / strangers.people)])
 
 
 def _named_right(
-    scores: Identification, known_weights: Weights, stranger_weights: Weights, fpirs: NDArray[np.float64]
+    ordered: Identification, known_weights: Weights, stranger_weights: Weights, fpirs: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Count known people's photos that are named right, thresholds being set on the strangers drawn: float64 [B, F]."""
     if not len(fpirs):
         return np.empty((len(known_weights), 0))
-    return named_right_above(scores, known_weights, first_refused(scores, stranger_weights, fpirs))
+    return named_right_above(ordered, known_weights, first_refused(ordered, stranger_weights, fpirs))
 
 
-def _thresholds(scores: Identification, fpirs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the score that has to be exceeded for each share of the strangers as they are, float64 [F]."""
+def _thresholds(ordered: Identification, fpirs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the similarity that has to be exceeded for each share of the strangers as they are, float64 [F]."""
     if not len(fpirs):
         return np.empty(0)
-    refused = first_refused(scores, np.ones((1, len(scores.thresholds))), fpirs)[0]
-    return np.asarray(scores.thresholds[refused])
+    refused = first_refused(ordered, np.ones((1, len(ordered.thresholds))), fpirs)[0]
+    return np.asarray(ordered.thresholds[refused])

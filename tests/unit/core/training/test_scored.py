@@ -31,7 +31,7 @@ def test_photos_without_a_good_face_count_for_whom_they_show_and_unreadable_ones
     assert missed.too_poor.tolist() == [1]
 
 
-def test_missed_photos_are_rows_without_a_score() -> None:
+def test_missed_photos_are_rows_without_a_similarity() -> None:
     missed = MissedPhotos(no_face=np.array([0, -1]), too_poor=np.array([3]))
     truth = np.array([0, 3, -1, -1])
 
@@ -45,7 +45,7 @@ def test_missed_photos_are_rows_without_a_score() -> None:
 
     assert known.person.tolist() == [0, 1, 0, 1], "who of the model is shown, without gaps"
     assert known.found.tolist() == [True, True, False, True]
-    assert np.isfinite(known.score).tolist() == known.stated.tolist() == [True, True, False, False]
+    assert np.isfinite(known.similarity).tolist() == known.stated.tolist() == [True, True, False, False]
     assert (known.right.tolist(), known.named.tolist()) == ([True, False, False, False], [True, True, False, False])
     assert strangers.person.tolist() == [0, 1, 2], "each is somebody else"
     assert strangers.found.tolist() == [True, True, False]
@@ -64,5 +64,5 @@ def test_the_rule_decides_about_rehearsed_photos() -> None:
     rows = score_rehearsed(probes([0.9, 0.4], [True, False]), make_rule(threshold=0.5, margin=0.1), [np.array([0, 1])])
 
     assert rows.named.tolist() == [True, False]
-    assert rows.score.tolist() == pytest.approx([0.9, 0.4], abs=1e-6)
+    assert rows.similarity.tolist() == pytest.approx([0.9, 0.4], abs=1e-6)
     assert (rows.confidence[0] > 0.5 > rows.confidence[1]) and rows.stated.all()

@@ -9,15 +9,14 @@ import pytest
 
 from core.training.metrics import expected_calibration_error
 from core.training.scorecard import NO_GROUP, ScoredPhotos
-from core.training.scoring import make_scorecard, rule_scores
-from tests.factories import make_rule
+from core.training.scoring import make_scorecard
 
 REFUSED = -np.inf
 
 
-def photos(score: list[float], *, threshold: float = 0.5, **columns: Any) -> ScoredPhotos:
+def photos(similarity: list[float], *, threshold: float = 0.5, **columns: Any) -> ScoredPhotos:
     """Photos of one person each, whose candidate is right, as a rule of this threshold decides about them."""
-    scores = np.array(score, float)
+    scores = np.array(similarity, float)
     values: dict[str, Any] = {
         "person": np.arange(len(scores)),
         "found": np.ones(len(scores), bool),
@@ -26,11 +25,11 @@ def photos(score: list[float], *, threshold: float = 0.5, **columns: Any) -> Sco
         "confidence": np.clip(scores, 0.0, 1.0),
         "group": np.full(len(scores), NO_GROUP),
     }
-    return ScoredPhotos(score=scores, **{**values, **{name: np.array(column) for name, column in columns.items()}})
+    return ScoredPhotos(similarity=scores, **{**values, **{name: np.array(column) for name, column in columns.items()}})
 
 
-def strangers(score: list[float], **columns: Any) -> ScoredPhotos:
-    return replace(photos(score, **columns), right=np.zeros(len(score), bool))
+def strangers(similarity: list[float], **columns: Any) -> ScoredPhotos:
+    return replace(photos(similarity, **columns), right=np.zeros(len(similarity), bool))
 
 
 NOBODY = strangers([])
@@ -60,7 +59,7 @@ def test_names_are_counted_by_whether_they_are_right() -> None:
 
 
 def test_thresholds_are_set_on_the_strangers() -> None:
-    """Of 100 strangers at 0.00 to 0.99, one may pass at 1 %, so names go to scores above 0.98; at 5 %, above 0.94."""
+    """Of 100 strangers at 0.00 to 0.99, one may pass at 1 %, so names go to those above 0.98; at 5 %, above 0.94."""
     known = photos([0.985, 0.98, 0.97, 0.945, 0.94, 0.5], right=[True, True, False, True, True, True])
 
     at = {each.fpir: each for each in _card(known, strangers([at / 100 for at in range(100)])).tpir_at_fpir}
@@ -86,8 +85,8 @@ def test_many_photos_of_few_strangers_do_not_tell_a_small_share() -> None:
     assert min(point.fpir for point in card.curve) == 0.05
 
 
-def test_strangers_of_one_score_are_all_refused_or_all_named() -> None:
-    """At 5 % one of 20 may pass; as all score alike, none does."""
+def test_equally_similar_strangers_are_all_refused_or_all_named() -> None:
+    """At 5 % one of 20 may pass; as all are alike, none does."""
     (*_, at) = _card(photos([0.3, 0.31]), strangers([0.3] * 20)).tpir_at_fpir
 
     assert at.tpir is not None and at.tpir.count == 1
@@ -216,22 +215,6 @@ def test_the_document_is_strict_json_of_bounded_size() -> None:
     assert json.loads(text) == card.to_json()
     assert len(text) < 20_000
     assert card.to_json()["photos"] == {"known": 4000, "strangers": 4001}
-
-
-def test_the_score_reaches_the_threshold_exactly_where_the_rule_names() -> None:
-    rule = make_rule(threshold=0.4, margin=0.1)
-    similarity = np.array([0.5, 0.5, 0.39, 0.4], np.float32)
-    margin = np.array([0.3, 0.05, 0.3, 0.1], np.float32)
-
-    named = rule_scores(similarity, margin, rule) >= 0.4 - 1e-6
-
-    assert named.tolist() == [True, False, False, True]
-
-
-def test_without_a_margin_the_score_is_the_similarity() -> None:
-    scores = rule_scores(np.array([0.5, 0.8]), np.array([0.0, 0.0]), make_rule(threshold=0.4, margin=0.0))
-
-    assert scores.tolist() == [0.5, 0.8]
 
 
 def _card(known: ScoredPhotos, others: ScoredPhotos) -> Any:
