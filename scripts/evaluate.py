@@ -1,21 +1,24 @@
-"""`facefleet evaluate`: runs a model in this process over labelled photos and strangers. Writes nothing."""
+"""`facefleet evaluate`: runs a model in this process over labelled photos and strangers. Stores nothing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from core.errors import InputError
 from core.models.store import ModelStore
 from core.settings import Settings
 from scripts.common import Invocation, command, open_database
 from scripts.failures import ExitCode
 from scripts.looking import open_recogniser, recognise_all
 from scripts.output import make_console, write_json
-from scripts.photo_folders import find_labelled, find_photos
+from scripts.person_groups import PersonGroups, read_groups, stranger_names
+from scripts.photo_folders import find_labelled, find_strangers
 from scripts.progress import show_progress
 from scripts.scorecard import Scorecard
-from scripts.scorecard_report import print_scorecard
+from scripts.scorecard_picture import check_picture, write_picture
+from scripts.scorecard_report import print_evaluation
 
 if TYPE_CHECKING:
     from core.recognise import Recogniser
@@ -32,39 +35,103 @@ class _Candidate:
     ids: dict[str, int]
     """Their ids by name key: what a folder's name is looked up in."""
 
+    def find(self, folder: str) -> tuple[str, int | None]:
+        """Return the name and the id of the person of a folder; its own name and None for somebody unknown."""
+        from db.people import name_key
+
+        truth = self.ids.get(name_key(folder))
+        return (folder if truth is None else self.names[truth]), truth
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Probes:
+    """What the model is asked about, as URIs by person."""
+
+    labelled: dict[str, list[str]]
+    strangers: dict[str, list[str]]
+    groups: PersonGroups = field(default_factory=PersonGroups)
+
 
 @command(
     "evaluate",
-    example="facefleet evaluate faces/ --strangers other_faces/\nfacefleet evaluate faces/ --model v3 --json",
+    example="facefleet evaluate faces/ --strangers other_faces/ --picture scorecard.png\n"
+    "facefleet evaluate faces/ --groups ages.csv\nfacefleet evaluate faces/ --model v3 --json",
 )
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
     "--strangers", type=click.Path(path_type=Path), metavar="DIR", help="Photos of people who must get no name."
 )
 @click.option("--model", "version", metavar="V", help="The model version to measure.", show_default="the active one")
+@click.option(
+    "--groups",
+    "groups_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE.csv",
+    help="Figures by group too: a column `person` and one of groups.",
+)
+@click.option("--group-by", metavar="COLUMN", help="The column of the groups.", show_default="the only other one")
+@click.option(
+    "--picture", type=click.Path(path_type=Path), metavar="FILE", help="Draw the scorecard, as FILE.png or FILE.svg."
+)
 @click.option("--device", help="Where to run it: cpu or cuda:N.", show_default="a GPU if there is one")
 def evaluate(
-    invocation: Invocation, folder: Path, strangers: Path | None, version: str | None, device: str | None
+    invocation: Invocation,
+    folder: Path,
+    strangers: Path | None,
+    version: str | None,
+    groups_file: Path | None,
+    group_by: str | None,
+    picture: Path | None,
+    device: str | None,
 ) -> None:
     """Measure a model on labelled photos and on strangers, without storing anything.
 
     DIR holds DIR/<person>/<image>, or train/ and test/, of which test/ is taken. A model that finds faces is asked
     about one good face of each photo, the largest and nearest the middle. Rates are of the photos that could be used.
+    Photos in one folder of strangers show one person; those that lie in none, one each.
     """
     settings = Settings.from_env()
     invocation.on_interrupt = "Nothing was stored."
-    labelled = find_labelled(folder)
-    unlabelled = find_photos(strangers) if strangers else []
+    check_picture(picture)
+    probes = _gather(folder, strangers, groups_file, group_by)
     candidate = _find_candidate(settings, version)
+    if groups_file:
+        probes.groups.check_people(_everybody(probes, candidate), groups_file)
     path = ModelStore(settings.artifacts_dir).path(candidate.sha256)
     with open_recogniser(settings, path, candidate.sha256, device, label=f"Loading {candidate.version}") as recogniser:
-        card = _score(recogniser, candidate, labelled, unlabelled)
+        card, figures = _score(recogniser, candidate, probes)
+    document = {"model": candidate.version, **card.to_json(), "group_by": probes.groups.column, "scorecard": figures}
+    if picture:
+        write_picture(picture, figures, title=f"Model {candidate.version}", group_by=probes.groups.column)
     if invocation.as_json:
-        write_json({"model": candidate.version, **card.to_json()})
+        write_json(document)
     else:
-        print_scorecard(make_console(), card, candidate.version)
+        print_evaluation(make_console(), card, document, picture)
     if card.errors:
         raise click.exceptions.Exit(ExitCode.FAILURES)
+
+
+def _gather(folder: Path, strangers: Path | None, groups_file: Path | None, group_by: str | None) -> _Probes:
+    """Find the photos, and who is in which group.
+
+    Raises:
+        InputError: a folder has none, or the groups cannot be read.
+    """
+    if group_by and not groups_file:
+        raise InputError(
+            f"--group-by {group_by} needs a file with that column. Nothing was measured. Add --groups FILE."
+        )
+    return _Probes(
+        labelled=find_labelled(folder),
+        strangers=find_strangers(strangers) if strangers else {},
+        groups=read_groups(groups_file, group_by) if groups_file else PersonGroups(),
+    )
+
+
+def _everybody(probes: _Probes, candidate: _Candidate) -> list[str]:
+    """Return all names that people may have in the file of the groups."""
+    strangers = [name for stranger in probes.strangers for name in stranger_names(stranger)]
+    return [*probes.labelled, *candidate.ids, *strangers]
 
 
 def _find_candidate(settings: Settings, version: str | None) -> _Candidate:
@@ -86,19 +153,28 @@ def _find_candidate(settings: Settings, version: str | None) -> _Candidate:
     return _Candidate(version=model_version(model.id), sha256=model.sha256, names=names, ids=ids)
 
 
-def _score(
-    recogniser: "Recogniser", candidate: _Candidate, labelled: dict[str, list[str]], strangers: list[str]
-) -> Scorecard:
-    """Run the model over all photos and count."""
-    from db.people import name_key
+def _score(recogniser: "Recogniser", candidate: _Candidate, probes: _Probes) -> tuple[Scorecard, dict[str, Any]]:
+    """Run the model over all photos, count, and work the figures out."""
+    from core.training.scoring import make_scorecard
+    from scripts.scorecard_rows import Rows
 
-    card = Scorecard(names=candidate.names)
-    owners = [name for name, photos in labelled.items() for _ in photos]
-    uris = [uri for photos in labelled.values() for uri in photos]
-    with show_progress("Measuring", len(uris) + len(strangers), unit="photos") as bar:
-        for name, result in zip(owners, recognise_all(recogniser, uris, bar), strict=True):
-            truth = candidate.ids.get(name_key(name))
-            card.add(result, name if truth is None else candidate.names[truth], truth)
-        for result in recognise_all(recogniser, strangers, bar, before=len(uris)):
+    rule = recogniser.engine.manifest.rule
+    card, known, strangers = Scorecard(names=candidate.names), Rows(), Rows()
+    groups, owners, uris = probes.groups, *_flat(probes.labelled)
+    others, other_uris = _flat(probes.strangers)
+    with show_progress("Measuring", len(uris) + len(other_uris), unit="photos") as bar:
+        for folder, result in zip(owners, recognise_all(recogniser, uris, bar), strict=True):
+            name, truth = candidate.find(folder)
+            card.add(result, name, truth)
+            if truth is not None:
+                known.add(result, str(truth), truth, groups.find(folder, name))
+        for stranger, result in zip(others, recognise_all(recogniser, other_uris, bar, before=len(uris)), strict=True):
             card.add_stranger(result)
-    return card
+            strangers.add(result, stranger, None, groups.find(*stranger_names(stranger)))
+    figures = make_scorecard(known.photos(), strangers.photos(), fpir_target=rule.fpir_target, groups=groups.names)
+    return card, figures.to_json()
+
+
+def _flat(photos: dict[str, list[str]]) -> tuple[list[str], list[str]]:
+    """Return whose each photo is, and the photos."""
+    return [name for name, uris in photos.items() for _ in uris], [uri for uris in photos.values() for uri in uris]

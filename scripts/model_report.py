@@ -15,6 +15,7 @@ from scripts.output import (
     show_share,
     show_time,
 )
+from scripts.scorecard_tables import show_at_fpirs, show_rate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,19 +87,61 @@ def print_model(console: "Console", model: "Model", history: "Sequence[Activatio
 
 def figures(manifest: dict[str, Any]) -> list[tuple[str, str | None]]:
     """Return the figures of a model that a person wants to see first, with what they are measured on."""
-    rule, test = manifest["rule"], manifest["metrics"].get("test") or {}
-    rehearsal = manifest["metrics"].get("rehearsal") or {}
+    rule, metrics = manifest["rule"], manifest["metrics"]
     return [
         ("Trained on", f"{manifest['train_count']:,} photos of {len(manifest['classes']):,} people"),
-        ("Left out", _left_out(manifest["metrics"].get("photos_left_out") or {})),
-        ("Test photos", f"{test['photos']:,}" if test else "none: import some with `--split test`"),
-        ("Nearest right", show_share(test.get("rank1_accuracy"))),
-        ("Named right", show_share(test.get("tpir"))),
-        ("Strangers named", show_share(test.get("fpir"))),
-        ("In rehearsal", _rehearsal(rehearsal)),
+        ("Left out", _left_out(metrics.get("photos_left_out") or {})),
+        *_tested(metrics.get("test") or {}),
+        *_rehearsed(metrics.get("rehearsal") or {}),
         ("Threshold", f"similarity {rule['threshold']:.3f}, lead over the next {rule['margin']:.3f}"),
         ("Chosen for", f"{show_share(rule['fpir_target'])} of strangers named, from {rule['basis']}"),
     ]
+
+
+def _tested(test: dict[str, Any]) -> list[tuple[str, str | None]]:
+    """Return the figures on test photos; those of a model from before there were scorecards have no intervals."""
+    if not test:
+        return [("Test photos", "none: import some with `--split test`")]
+    card = test.get("scorecard")
+    if card is None:
+        return [
+            ("Test photos", f"{test['photos']:,}"),
+            ("Nearest right", show_share(test.get("rank1_accuracy"))),
+            ("Named right", show_share(test.get("tpir"))),
+            ("Strangers named", show_share(test.get("fpir"))),
+        ]
+    people = show_count(card["people"]["known"], "person", "people")
+    strangers = f", {card['photos']['strangers']:,} of strangers" if card["photos"]["strangers"] else ""
+    return [
+        ("Test photos", f"{card['photos']['known']:,} of {people}{strangers}"),
+        ("Nearest right", show_rate(card["rank1"])),
+        ("Named right", show_rate(card["tpir"])),
+        ("Strangers named", show_rate(card["fpir"])),
+        ("Named right at", show_at_fpirs(card)),
+        ("Wrong names", show_rate(card["wrong_names"])),
+        ("Confidence off by", show_rate(_as_rate(card["expected_calibration_error"]))),
+    ]
+
+
+def _rehearsed(rehearsal: dict[str, Any]) -> list[tuple[str, str | None]]:
+    """Say what networks that had never seen some photos and people did with them, by the rule chosen from that."""
+    right = show_share(rehearsal.get("held_out_rank1_accuracy"))
+    photos = None if right is None else f"{right} of {rehearsal['held_out_photos']:,} held-out photos nearest right"
+    card = rehearsal.get("scorecard")
+    if card is None:
+        return [("In rehearsal", photos)]
+    known, strangers = card["people"]["known"], card["people"]["strangers"]
+    named, fpir = show_rate(card["tpir"]), show_rate(card["fpir"])
+    return [
+        ("In rehearsal", photos),
+        (" named right", named and f"{named} of photos of {show_count(known, 'person', 'people')}"),
+        (" strangers named", fpir and f"{fpir} of photos of {show_count(strangers, 'person', 'people')} left out"),
+        (" confidence off by", show_rate(_as_rate(card["expected_calibration_error"]))),
+    ]
+
+
+def _as_rate(figure: dict[str, Any]) -> dict[str, Any]:
+    return {**figure, "rate": figure["value"]}
 
 
 def accuracy(manifest: dict[str, Any]) -> float | None:
@@ -107,12 +150,6 @@ def accuracy(manifest: dict[str, Any]) -> float | None:
     test, rehearsal = metrics.get("test") or {}, metrics.get("rehearsal") or {}
     found = test.get("rank1_accuracy")
     return found if found is not None else rehearsal.get("held_out_rank1_accuracy")
-
-
-def _rehearsal(rehearsal: dict[str, Any]) -> str | None:
-    """Say what a network that had never seen some photos and people did with them."""
-    right = show_share(rehearsal.get("held_out_rank1_accuracy"))
-    return None if right is None else f"{right} of {rehearsal['held_out_photos']:,} held-out photos nearest right"
 
 
 def _left_out(left_out: dict[str, Any]) -> str | None:

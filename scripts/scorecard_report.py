@@ -1,10 +1,13 @@
 """How a scorecard is shown to people."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scripts.output import add_row, make_table, print_fields, print_text, show_count, show_share
+from scripts.scorecard_tables import print_figures
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
     from scripts.scorecard import Scorecard, Tally
@@ -14,29 +17,40 @@ _CONFUSIONS_SHOWN = 10
 _ERRORS_SHOWN = 5
 
 
-def print_scorecard(console: "Console", card: "Scorecard", version: str) -> None:
-    """Print figures, people, confusions, strangers and errors."""
-    known = card.known
+def print_evaluation(
+    console: "Console", card: "Scorecard", document: dict[str, Any], picture: "Path | None" = None
+) -> None:
+    """Print figures, groups, people, confusions and errors.
+
+    Args:
+        console: where to.
+        card: what became of the photos, as counts.
+        document: what `--json` prints.
+        picture: a file that was drawn; None without one.
+    """
+    known, figures = card.known, document["scorecard"]
     print_fields(
         console,
         [
-            ("Model", version),
-            (
-                "Photos",
-                f"{known.photos:,} of {show_count(len(card.people), 'person', 'people')}, {known.errors:,} unusable",
-            ),
-            ("Nearest right", _of(known, known.nearest_right)),
+            ("Model", document["model"]),
+            ("Photos", _photos(known, len(card.people))),
+            ("Strangers", _photos(card.strangers, figures["people"]["strangers"]) if card.strangers else None),
             ("In the top 5", _of(known, known.in_top5)),
-            ("Named right", _of(known, known.named_right)),
-            ("Named wrong", _of(known, known.named_wrong)),
             ("Refused", _refused(known)),
-            ("Strangers named", _of(card.strangers, card.strangers.named_wrong) if card.strangers else None),
             ("Not enrolled", _not_enrolled(card)),
         ],
     )
+    print_figures(console, figures, document["group_by"])
     _print_people(console, card)
     _print_confusions(console, card)
     _print_errors(console, card)
+    if picture:
+        console.print()
+        print_text(console, f"Picture: {picture}")
+
+
+def _photos(tally: "Tally", people: int) -> str:
+    return f"{tally.photos:,} of {show_count(people, 'person', 'people')}, {tally.errors:,} unusable"
 
 
 def _of(tally: "Tally", count: int) -> str:

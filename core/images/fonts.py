@@ -48,16 +48,17 @@ class Text:
     @cached_property
     def height_px(self) -> int:
         """From the top of its highest letters to the bottom of its lowest."""
-        return self._ascent_px + max(font.getmetrics()[1] for _, font in self.runs)
+        return self.ascent_px + max(font.getmetrics()[1] for _, font in self.runs)
 
     def draw(self, draw: ImageDraw.ImageDraw, left_px: float, top_px: float, colour: tuple[int, int, int]) -> None:
         """Draw it with its upper left corner there."""
         for part, font in self.runs:
-            draw.text((left_px, top_px + self._ascent_px), part, fill=colour, font=font, anchor="ls")
+            draw.text((left_px, top_px + self.ascent_px), part, fill=colour, font=font, anchor="ls")
             left_px += font.getlength(part)
 
     @cached_property
-    def _ascent_px(self) -> int:
+    def ascent_px(self) -> int:
+        """From the top of its highest letters to the line they stand on."""
         return max(font.getmetrics()[0] for _, font in self.runs)
 
 

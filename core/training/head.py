@@ -27,6 +27,7 @@ from core.training.prototypes import (
 )
 from core.training.report import describe, score
 from core.training.request import LoadCrop, TrainedNetwork, TrainingRequest
+from core.training.scored import MissedPhotos
 
 if TYPE_CHECKING:
     from core.faces.impostors import PublishedScores
@@ -81,8 +82,8 @@ def train_head(
         embedding_dim=embedder.embedding_dim,
         rule=calibration.rule,
         metrics={
-            "test": judge(data.test, final, calibration, data.classes),
-            "rehearsal": {**describe(calibration), **calibration.details},
+            "test": judge(data.test, final, calibration, data.classes, data.missed),
+            "rehearsal": describe_rehearsals(rehearsals, calibration),
             "people": len(data.classes),
             "people_without_photos": [person.name for person in data.without_photos],
             "photos_skipped": len(data.skipped),
@@ -132,14 +133,23 @@ def train_on(
     return final, rehearsals, history
 
 
+def describe_rehearsals(rehearsals: Sequence[HeadRehearsal], calibration: "Calibration") -> dict[str, Any]:
+    """Return what the rule and the confidence were chosen from, as the manifest keeps it."""
+    held_out, strangers = (
+        [photos.labels.numpy() for photos in parts]
+        for parts in ([each.held_out for each in rehearsals], [each.strangers for each in rehearsals])
+    )
+    return {**describe(calibration, held_out, strangers), **calibration.details}
+
+
 def judge(
-    test: Embeddings, final: Head, calibration: "Calibration", classes: Sequence[PersonClass]
+    test: Embeddings, final: Head, calibration: "Calibration", classes: Sequence[PersonClass], missed: MissedPhotos
 ) -> dict[str, Any] | None:
     """Return the figures on the test photos; None without any."""
     if not len(test):
         return None
     vectors, gallery = test.vectors.numpy(), final.gallery.numpy()
-    return score(vectors, vectors @ gallery.T, gallery, test.labels.numpy(), calibration.rule, classes)
+    return score(vectors, vectors @ gallery.T, gallery, test.labels.numpy(), calibration.rule, classes, missed)
 
 
 def _with_head(embedder: "Embedder", gallery: Tensor) -> "ImportedNetwork":

@@ -18,6 +18,7 @@ from core.training.dataset import load_crops, usable_people
 from core.training.prototypes import Embeddings, HardNegatives
 from core.training.reproducible import reproducible
 from core.training.request import LoadCrop, SkippedPhoto, TrainingRequest
+from core.training.scored import MissedPhotos, missed_photos
 
 if TYPE_CHECKING:
     from core.nets.imported import Embedder
@@ -41,6 +42,8 @@ class HeadData:
     negatives: HardNegatives
     """Photos of others who were taken for some of the people."""
     test: Embeddings
+    missed: MissedPhotos
+    """Test photos that show no face to ask about."""
     skipped: tuple[SkippedPhoto, ...]
 
 
@@ -72,6 +75,7 @@ def load_data(
         strangers=learned.rows(learned.labels < 0),
         negatives=_hard_negatives(negatives, mistaken).relabelled(new_labels),
         test=test.rows(test.labels > -2),
+        missed=missed_photos(request.test, test_skipped, new_labels.numpy()),
         skipped=skipped + negatives_skipped + test_skipped,
     )
 

@@ -35,6 +35,7 @@ from core.training.rehearsal import (
 from core.training.report import describe, score
 from core.training.reproducible import reproducible
 from core.training.request import LoadCrop, SkippedPhoto, TrainedNetwork, TrainingRequest
+from core.training.scored import MissedPhotos, missed_photos
 from core.training.side_by_side import train_side_by_side
 from core.training.split import split_for_rehearsals
 
@@ -87,6 +88,8 @@ class Data:
     """Labelled strangers, which no network learns from."""
     test: CropSet
     skipped: tuple[SkippedPhoto, ...]
+    missed: MissedPhotos
+    """Test photos that show no face to ask about."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +128,7 @@ def load_data(request: TrainingRequest, load_crop: LoadCrop, size_px: int, shoul
         strangers=learned_set.rows(learned_set.labels < 0),
         test=test_set.rows(test_set.labels > -2),
         skipped=train_skipped + test_skipped,
+        missed=missed_photos(request.test, test_skipped, new_labels.numpy()),
     )
 
 
@@ -224,10 +228,14 @@ def judge(run: Run, data: Data, gallery: Tensor, calibration: Calibration) -> di
     if len(data.test):
         answers = answer_known(run.final, data.test)
         arrays = answers.embeddings.numpy(), answers.logits.numpy(), gallery.numpy(), data.test.labels.numpy()
-        test = score(*arrays, calibration.rule, data.classes)
+        test = score(*arrays, calibration.rule, data.classes, data.missed)
     return {
         "test": test,
-        "rehearsal": describe(calibration),
+        "rehearsal": describe(
+            calibration,
+            [each.unseen.held_out.labels.numpy() for each in run.rehearsals],
+            [each.unseen.strangers.labels.numpy() for each in run.rehearsals],
+        ),
         "people": len(data.classes),
         "people_without_photos": [person.name for person in data.without_photos],
         "photos_skipped": len(data.skipped),

@@ -100,7 +100,7 @@ def test_mistakes_are_shown_by_person_and_pair(run: Run, model: str, album: Path
     assert document["confusions"] == [{"is": "Ada", "nearest": "Grace", "photos": 1}]
     assert document["not_enrolled"] == [{"name": "Edsger", "photos": 1, "named": 0}]
     text = run("evaluate", album).out
-    assert re.search(r"^Named wrong +1 of 7 +\(14.3 %\)$", text, re.MULTILINE)
+    assert re.search(r"^Named wrong +1 of 7 +14.3 % +too few people$", text, re.MULTILINE)
     assert "1 photo of 1 person whom the model does not know; named: 0" in text
 
 
@@ -127,6 +127,109 @@ def test_a_folder_without_people_is_wrong_usage(run: Run, model: str, album: Pat
 
     assert ran.code == 2
     assert "Nothing was measured" in ran.document["error"]["message"]
+
+
+def test_the_scorecard_counts_what_the_figures_count(run: Run, model: str, album: Path, tmp_path: Path) -> None:
+    """A seventh photo of a known person looks like another; of two strangers one looks like a known person."""
+    draw(album / "Ada" / "grace.png", 1, 0)
+    draw(tmp_path / "strangers" / "amy" / "1.png", 0, 0)
+    draw(tmp_path / "strangers" / "amy" / "2.png", 0, 1)
+    draw(tmp_path / "strangers" / "bea.png", 7, 0)
+
+    document = run("evaluate", album, "--strangers", tmp_path / "strangers", "--json").document
+
+    card = document["scorecard"]
+    assert card["photos"] == {"known": 7, "strangers": 3}
+    assert card["people"] == {"known": 3, "strangers": 2}
+    assert (card["rank1"]["rate"], card["tpir"]["rate"]) == (document["rank1_accuracy"], document["tpir"])
+    assert (card["rank1"]["count"], card["named_wrong"]["count"]) == (6, 1)
+    assert card["fpir"]["rate"] == document["strangers"]["fpir"] == pytest.approx(2 / 3)
+    assert (card["wrong_names"]["count"], card["wrong_names"]["of"]) == (3, 9)
+    assert [each["strangers_needed"] for each in card["tpir_at_fpir"] if each["tpir"] is None] == [334, 100, 20]
+    assert document["group_by"] is None
+
+
+def test_a_share_that_the_strangers_cannot_tell_is_said_to_need_more(
+    run: Run, model: str, album: Path, tmp_path: Path
+) -> None:
+    draw(tmp_path / "strangers" / "bea.png", 7, 0)
+
+    text = run("evaluate", album, "--strangers", tmp_path / "strangers").out
+
+    assert re.search(r"^at most 1 % +needs 100 strangers$", text, re.MULTILINE)
+    assert "too few strangers here to check that" in text
+
+
+def test_the_report_fits_a_terminal_of_eighty_columns(run: Run, model: str, album: Path, tmp_path: Path) -> None:
+    draw(tmp_path / "strangers" / "bea.png", 7, 0)
+    groups = write_groups(tmp_path, "Ada,younger than most", "Grace,older than most", "bea,younger than most")
+
+    text = run("evaluate", album, "--strangers", tmp_path / "strangers", "--groups", groups).out
+
+    tables = [line for line in text.splitlines() if not line.startswith("The model's threshold")]
+    assert max(map(len, tables)) <= 80
+
+
+def test_groups_are_told_apart(run: Run, model: str, album: Path, tmp_path: Path) -> None:
+    draw(album / "Ada" / "grace.png", 1, 0)
+    draw(tmp_path / "strangers" / "bea.png", 0, 0)
+    groups = write_groups(tmp_path, "ada,young", "GRACE,old", "bea,old")
+
+    arguments = ("evaluate", album, "--strangers", tmp_path / "strangers", "--groups", groups)
+    document, text = run(*arguments, "--json").document, run(*arguments).out
+
+    assert document["group_by"] == "age"
+    old, young = document["scorecard"]["groups"]
+    assert (old["name"], old["people"], old["tpir"]["rate"], old["fpir"]["rate"]) == ("old", 1, 1.0, 1.0)
+    assert (young["name"], young["tpir"]["count"], young["tpir"]["of"]) == ("young", 2, 3)
+    assert young["fpir"]["rate"] is None
+    assert document["scorecard"]["no_group"] == {"known": 2, "strangers": 0}
+    assert re.search(r"^old +1 +2 +100.0 % +100.0 % +too few people +\+20.0$", text, re.MULTILINE)
+    assert "Photos of people in no group: 2" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--groups", "{folder}/none.csv"], "cannot be read"),
+        (["--groups", "{groups}", "--group-by", "town"], "has no column 'town'"),
+        (["--groups", "{groups}"], "'Edsger'"),
+        (["--group-by", "age"], "--group-by age needs a file"),
+        (["--strangers", "{folder}/empty"], "no folder with photos"),
+        (["--picture", "card.pdf"], "neither .png nor .svg"),
+        (["--picture", "{folder}/none/card.png"], "There is no folder"),
+    ],
+)
+def test_what_cannot_be_used_is_wrong_usage(
+    run: Run, model: str, album: Path, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    groups = write_groups(tmp_path, "Ada,young", "Edsger,old")
+
+    ran = run("evaluate", album, *(each.format(folder=tmp_path, groups=groups) for each in arguments), "--json")
+
+    assert ran.code == 2
+    assert said in ran.document["error"]["message"]
+    assert "Nothing was measured" in ran.document["error"]["message"]
+    assert ran.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("kind", ["png", "SVG"])
+def test_a_picture_is_drawn(run: Run, model: str, album: Path, tmp_path: Path, kind: str) -> None:
+    draw(tmp_path / "strangers" / "bea.png", 7, 0)
+    picture = tmp_path / f"card.{kind}"
+
+    ran = run("evaluate", album, "--strangers", tmp_path / "strangers", "--picture", picture)
+
+    assert ran.code == 0
+    assert f"Picture: {picture}" in ran.out
+    assert picture.read_bytes().startswith(b"\x89PNG" if kind == "png" else b"<svg")
+
+
+def write_groups(folder: Path, *lines: str) -> Path:
+    file = folder / "groups.csv"
+    file.write_text("\n".join(["person,age", *lines, ""]), encoding="utf-8")
+    return file
 
 
 def activate(database: Database, home: Path, classes: list[PersonClass], **changes: object) -> str:
