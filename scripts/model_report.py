@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.records import RunState
 from scripts.documents import model_document
+from scripts.label_findings import show_findings
 from scripts.output import (
     add_row,
     make_table,
@@ -91,6 +92,7 @@ def figures(manifest: dict[str, Any]) -> list[tuple[str, str | None]]:
     return [
         ("Trained on", f"{manifest['train_count']:,} photos of {len(manifest['classes']):,} people"),
         ("Left out", _left_out(metrics.get("photos_left_out") or {})),
+        ("To look at", show_findings(metrics.get("label_findings") or {})),
         *_tested(metrics.get("test") or {}),
         *_rehearsed(metrics.get("rehearsal") or {}),
         ("Threshold", f"similarity {rule['threshold']:.3f}, lead over the next {rule['margin']:.3f}"),

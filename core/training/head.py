@@ -87,6 +87,7 @@ def train_head(
             "people": len(data.classes),
             "people_without_photos": [person.name for person in data.without_photos],
             "photos_skipped": len(data.skipped),
+            "label_findings": data.findings,
             "photos_unlike_the_others": final.outliers,
             "labelled_strangers": len(data.strangers),
             "hard_negatives": int((data.negatives.classes >= 0).sum()),

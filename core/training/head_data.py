@@ -7,7 +7,7 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from core.records import Example, PersonClass
 from core.training.dataset import load_crops, usable_people
+from core.training.findings import describe_labels
 from core.training.prototypes import Embeddings, HardNegatives
 from core.training.reproducible import reproducible
 from core.training.request import LoadCrop, SkippedPhoto, TrainingRequest
@@ -45,6 +46,8 @@ class HeadData:
     missed: MissedPhotos
     """Test photos that show no face to ask about."""
     skipped: tuple[SkippedPhoto, ...]
+    findings: dict[str, Any]
+    """What looks wrong among the people's photos, as a model's metrics keep it."""
 
 
 def load_data(
@@ -60,12 +63,14 @@ def load_data(
     mistaken = [example for example in request.train if example.class_index < 0 and example.not_classes]
     others = [example for example in request.train if example.class_index >= 0 or not example.not_classes]
     numbered = [replace(example, class_index=number) for number, example in enumerate(mistaken)]
-    with _compiled(embedder, request) as embed:
+    with compile_embedder(embedder, request) as embed:
         (learned, skipped), (negatives, negatives_skipped), (test, test_skipped) = (
             embed_photos(examples, embed, request, load_crop, should_stop)
             for examples in (others, numbered, request.test)
         )
     train = learned.rows(learned.labels >= 0)
+    named = [example for example in others if example.class_index >= 0]
+    findings = describe_labels(named, skipped, train.vectors.numpy(), train.labels.numpy(), request.classes)
     classes, without, new_labels = usable_people(request.classes, train.labels, fewest=1)
     test = test.relabelled(new_labels)
     return HeadData(
@@ -77,6 +82,7 @@ def load_data(
         test=test.rows(test.labels > -2),
         missed=missed_photos(request.test, test_skipped, new_labels.numpy()),
         skipped=skipped + negatives_skipped + test_skipped,
+        findings=findings,
     )
 
 
@@ -112,7 +118,7 @@ class CompiledEmbedder:
 
 
 @contextmanager
-def _compiled(embedder: "Embedder", request: TrainingRequest) -> Iterator[CompiledEmbedder]:
+def compile_embedder(embedder: "Embedder", request: TrainingRequest) -> Iterator[CompiledEmbedder]:
     """Compile an embedder for the run's device; the embedder is left on the CPU."""
     device = torch.device(request.device)
     module = torch.jit.freeze(torch.jit.script(copy.deepcopy(embedder).to(device).eval()))

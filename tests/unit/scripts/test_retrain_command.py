@@ -7,7 +7,7 @@ from core.clock import utc_now
 from core.records import EpochProgress, RunState
 from core.training.prototypes import HEAD
 from core.training.recipes import DEFAULT_RECIPE, RECIPES
-from db import people, runs
+from db import labels, people, runs
 from db.engine import Database
 from db.registry import activate_model, register_model
 from db.tables import Person
@@ -53,7 +53,7 @@ def two_people(database: Database) -> Database:
 
 def label_one(session: Session, person: Person, number: int) -> None:
     """Label one training photo."""
-    people.label_photo(
+    labels.label_photo(
         session,
         person=person,
         sha256=f"{number:064x}",
