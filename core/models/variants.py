@@ -175,8 +175,9 @@ def fastest_runner(
         except torch.OutOfMemoryError:
             raise
         except (ModelParityError, RuntimeError) as refusal:  # a kernel that is missing stops one way, not the model
-            _log.warning("variant %s refused: %s", variant.name, refusal)
-            refusals.append(refusal)
+            _log.warning("variant %s refused: %s", variant.name, str(refusal))
+            # Its frames hold what was loaded; kept with it, they would outlive the model.
+            refusals.append(refusal.with_traceback(None))
             continue
         best = timed if best is None or timed[0] < best[0] else best
     if best is None:
