@@ -4,13 +4,16 @@ Values go to the driver as they are, so times and JSON are turned into what the 
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
 from db.tables import Base, UtcDateTime
+
+T = TypeVar("T")
 
 _TIME = UtcDateTime()
 
@@ -59,3 +62,10 @@ class Bulk:
 def json_text(value: Any) -> str:
     """Return a value as compact JSON."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def in_pages(values: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield values in lists of `size`, the last one shorter: a statement takes only so many parameters."""
+    left = iter(values)
+    while page := list(islice(left, size)):
+        yield page
