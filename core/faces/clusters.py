@@ -112,7 +112,18 @@ def split_group(vectors: "NDArray[np.float32]", parts: int = 2) -> "NDArray[np.i
 
     labels = AgglomerativeClustering(n_clusters=parts, linkage="ward").fit_predict(vectors)
     largest_first = np.argsort(-np.bincount(labels, minlength=parts), kind="stable")
-    return np.argsort(largest_first)[labels].astype(np.int64)
+    part: NDArray[np.int64] = np.argsort(largest_first)[labels].astype(np.int64)
+    return part
+
+
+def likeness(vectors: "NDArray[np.float32]") -> "NDArray[np.float32]":
+    """Return how similar each face of a group is to the others in the mean: float32 [N], N >= 2.
+
+    Args:
+        vectors (float32 [N, D]): unit embeddings.
+    """
+    others: NDArray[np.float32] = (vectors @ vectors.sum(axis=0) - 1.0) / np.float32(len(vectors) - 1)
+    return others
 
 
 def pairwise_scores(people: "NDArray[np.int64]", groups: "NDArray[np.int64]") -> PairwiseScores:

@@ -48,7 +48,8 @@ def linked_components(vectors: "NDArray[np.float32]", floor: float, tell: Tell |
             rows, columns, kept = [], [], 0
         if tell is not None:
             tell(min(first + block, count))
-    return _fold(components, rows, columns)
+    _, numbered = np.unique(_fold(components, rows, columns), return_inverse=True)
+    return numbered.astype(np.int64)
 
 
 def best_partners(
@@ -118,24 +119,25 @@ def group_means(
     counts = np.bincount(groups[grouped], minlength=0)
     sums = np.zeros((len(counts), vectors.shape[1]), np.float32)
     np.add.at(sums, groups[grouped], vectors[grouped])
-    return sums / np.maximum(counts, 1)[:, None].astype(np.float32), counts.astype(np.int64)
+    means: NDArray[np.float32] = (sums / np.maximum(counts, 1)[:, None]).astype(np.float32)
+    return means, counts.astype(np.int64)
 
 
 def _fold(
     components: "NDArray[np.int64]", rows: list["NDArray[np.int64]"], columns: list["NDArray[np.int64]"]
 ) -> "NDArray[np.int64]":
-    """Join the components that links lead between."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
+    """Join the components that links lead between: the later root hangs on the earlier, until no two are linked."""
     if not rows:
         return components
-    count = len(components)
-    ends = (components[np.concatenate(rows)], components[np.concatenate(columns)])
-    links = coo_array((np.ones(len(ends[0]), bool), ends), shape=(count, count))
-    _, joined = connected_components(links, directed=False)
-    found: NDArray[np.int64] = np.unique(joined[components], return_inverse=True)[1].astype(np.int64)
-    return found
+    one, other = components[np.concatenate(rows)], components[np.concatenate(columns)]
+    parent = np.arange(len(components), dtype=np.int64)
+    while len(one):
+        np.minimum.at(parent, np.maximum(one, other), np.minimum(one, other))
+        parent = _roots(parent)
+        one, other = parent[one], parent[other]
+        apart = one != other
+        one, other = one[apart], other[apart]
+    return parent[components]
 
 
 def _roots(end: "NDArray[np.int64]") -> "NDArray[np.int64]":
