@@ -235,6 +235,15 @@ class Face(Base):
             sqlite_where=text("label_id IS NOT NULL"),
             postgresql_where=text("label_id IS NOT NULL"),
         ),
+        # The review asks for faces of an outcome from a model's threshold outwards.
+        Index(
+            "ix_faces_review",
+            "outcome",
+            "model_id",
+            "similarity",
+            sqlite_where=text("label_id IS NULL"),
+            postgresql_where=text("label_id IS NULL"),
+        ),
         {"sqlite_with_rowid": False},
     )
 

@@ -79,6 +79,16 @@ COMMANDS = {
         summary="Decide anew about all faces from their stored embeddings, without touching photos.",
         section=_JOBS,
     ),
+    "review": Entry(
+        target="scripts.review:review",
+        summary="Go through the faces that are most worth a label, and say who they are.",
+        section=_JOBS,
+    ),
+    "cluster": Entry(
+        target="scripts.cluster:cluster",
+        summary="Group faces that nobody has named, and name each group once.",
+        section=_JOBS,
+    ),
     "detect": Entry(
         target="scripts.detect:detect",
         summary="Find the faces in one photo and show what is found: boxes, landmarks, quality and reasons.",

@@ -228,7 +228,7 @@ def test_every_imported_library_is_asked_for() -> None:
     """What pyproject.toml does not name works only as long as something else brings it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     asked = {re.split(r"[\[<>= ]", line)[0].replace("-", "_") for line in project["dependencies"]}
-    installed_as = {"PIL": "pillow", "billiard": "celery", "yaml": "pyyaml"}
+    installed_as = {"PIL": "pillow", "billiard": "celery", "sklearn": "scikit_learn"}
     used = {name for module in MODULES for name in top_level(imports(module))} - set(PACKAGES)
     missing = {installed_as.get(name, name) for name in used - sys.stdlib_module_names} - asked
     assert not missing

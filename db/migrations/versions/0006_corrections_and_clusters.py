@@ -20,6 +20,13 @@ def upgrade() -> None:
         sqlite_where=sa.text("label_id IS NOT NULL"),
         postgresql_where=sa.text("label_id IS NOT NULL"),
     )
+    op.create_index(
+        "ix_faces_review",
+        "faces",
+        ["outcome", "model_id", "similarity"],
+        sqlite_where=sa.text("label_id IS NULL"),
+        postgresql_where=sa.text("label_id IS NULL"),
+    )
     op.create_table(
         "clusters",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
