@@ -74,6 +74,11 @@ COMMANDS = {
         summary="Query results: who is in which photo, and how sure that is.",
         section=_JOBS,
     ),
+    "rescore": Entry(
+        target="scripts.rescore:rescore",
+        summary="Decide anew about all faces from their stored embeddings, without touching photos.",
+        section=_JOBS,
+    ),
     "detect": Entry(
         target="scripts.detect:detect",
         summary="Find the faces in one photo and show what is found: boxes, landmarks, quality and reasons.",

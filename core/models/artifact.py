@@ -5,26 +5,21 @@ Packs and unpacks bytes; says nothing about where they lie or whether the answer
 
 import hashlib
 import io
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from core.errors import ArtifactCorruptError
 from core.models.manifest import Manifest
+from core.models.members import GALLERY, MANIFEST, corrupt, read_array, read_gallery, read_members
 from core.models.parity import Outputs
 
-_MANIFEST = "manifest.json"
-_GALLERY, _CROPS, _EMBEDDINGS, _LOGITS = "gallery.f32", "golden_crops.u8", "golden_embeddings.f32", "golden_logits.f32"
-_MEMBERS = (_MANIFEST, _GALLERY, _CROPS, _EMBEDDINGS, _LOGITS)
+_CROPS, _EMBEDDINGS, _LOGITS = "golden_crops.u8", "golden_embeddings.f32", "golden_logits.f32"
+_MEMBERS = (MANIFEST, GALLERY, _CROPS, _EMBEDDINGS, _LOGITS)
 _DETECTOR = "detector.onnx"
-N = TypeVar("N", np.float32, np.uint8)
-_INFLATION = 20
-"""Only the code inside is compressed, about 1:5; what would grow further is no model."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +55,7 @@ def pack_artifact(
 ) -> bytes:
     """Put everything into one file's bytes; what it holds is in `Artifact`."""
     arrays: dict[str, NDArray[np.generic]] = {
-        _GALLERY: gallery,
+        GALLERY: gallery,
         _CROPS: golden.crops,
         _EMBEDDINGS: golden.outputs.embeddings,
         _LOGITS: golden.outputs.logits,
@@ -69,7 +64,7 @@ def pack_artifact(
     if detector is not None:
         extra[_DETECTOR] = detector
     buffer = io.BytesIO()
-    torch.jit.save(module, buffer, _extra_files={_MANIFEST: manifest.to_json().encode(), **extra})
+    torch.jit.save(module, buffer, _extra_files={MANIFEST: manifest.to_json().encode(), **extra})
     return buffer.getvalue()
 
 
@@ -86,15 +81,14 @@ def unpack_artifact(data: bytes) -> Artifact:
         ArtifactCorruptError: these are not the bytes of an artifact.
         ManifestVersionError: the manifest is in a format that this version does not read.
     """
-    members = _read_members(data)
-    manifest = Manifest.from_json(members[_MANIFEST])
+    members = read_members(io.BytesIO(data), len(data), _MEMBERS, optional=(_DETECTOR,))
+    manifest = Manifest.from_json(members[MANIFEST])
     size, dim, classes = manifest.input_size_px, manifest.embedding_dim, len(manifest.classes)
-    gallery = _array(members, _GALLERY, np.float32, (classes, dim))
-    _check_gallery(gallery)
-    crops = _array(members, _CROPS, np.uint8, (-1, 3, size, size))
+    gallery = read_gallery(members, manifest)
+    crops = read_array(members, _CROPS, np.uint8, (-1, 3, size, size))
     outputs = Outputs(
-        embeddings=_array(members, _EMBEDDINGS, np.float32, (len(crops), dim)),
-        logits=_array(members, _LOGITS, np.float32, (len(crops), classes)),
+        embeddings=read_array(members, _EMBEDDINGS, np.float32, (len(crops), dim)),
+        logits=read_array(members, _LOGITS, np.float32, (len(crops), classes)),
     )
     return Artifact(
         manifest=manifest,
@@ -105,46 +99,13 @@ def unpack_artifact(data: bytes) -> Artifact:
     )
 
 
-def _read_members(data: bytes) -> dict[str, bytes]:
-    """Return the extra files of a TorchScript archive by name, after bounding what it would inflate to."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            inflated = sum(member.file_size for member in archive.infolist())
-            if inflated > _INFLATION * len(data):
-                raise _corrupt(f"it would inflate from {len(data)} to {inflated} bytes")
-            paths = {name.partition("/extra/")[2]: name for name in archive.namelist()}
-            optional = [_DETECTOR] if _DETECTOR in paths else []
-            return {name: archive.read(paths[name]) for name in [*_MEMBERS, *optional]}
-    except KeyError as error:
-        raise _corrupt(f"it holds no {error}") from error
-    except (zipfile.BadZipFile, NotImplementedError, OSError, RuntimeError, ValueError) as error:
-        raise _corrupt(str(error)) from error
-
-
-def _array(members: dict[str, bytes], name: str, dtype: type[N], shape: tuple[int, ...]) -> NDArray[N]:
-    """Give a stored array its type and shape; every dimension is at least 1."""
-    try:
-        array = np.frombuffer(members[name], dtype=dtype).reshape(shape).copy()
-    except ValueError as error:
-        raise _corrupt(f"its {name} does not fit its manifest ({error})") from error
-    if array.size == 0:
-        raise _corrupt(f"its {name} is empty")
-    return array
-
-
 def _detector(members: dict[str, bytes], manifest: Manifest) -> bytes | None:
     """Return the detector's weights, which are those that the manifest names."""
     data = members.get(_DETECTOR)
     found = None if data is None else hashlib.sha256(data).hexdigest()
     if found != manifest.detector_sha256:
-        raise _corrupt(f"its detector has sha256 {found} where its manifest names {manifest.detector_sha256}")
+        raise corrupt(f"its detector has sha256 {found} where its manifest names {manifest.detector_sha256}")
     return data
-
-
-def _check_gallery(gallery: NDArray[np.float32]) -> None:
-    lengths = np.linalg.norm(gallery, axis=1)
-    if not (np.abs(lengths - 1.0) <= 1e-3).all():
-        raise _corrupt("its gallery holds rows that are not of unit length")
 
 
 def _load_module(data: bytes, device: torch.device) -> torch.jit.ScriptModule:
@@ -155,11 +116,4 @@ def _load_module(data: bytes, device: torch.device) -> torch.jit.ScriptModule:
     except torch.OutOfMemoryError:
         raise
     except (RuntimeError, ValueError, AttributeError, UnicodeDecodeError) as error:
-        raise _corrupt(f"torch cannot load it ({str(error).splitlines()[0]})") from error
-
-
-def _corrupt(fact: str) -> ArtifactCorruptError:
-    return ArtifactCorruptError(
-        f"The model's file is not usable: {fact}. The model that serves goes on serving; "
-        "put the file back from a backup, activate another model version, or train again."
-    )
+        raise corrupt(f"torch cannot load it ({str(error).splitlines()[0]})") from error

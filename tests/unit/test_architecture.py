@@ -129,7 +129,8 @@ def test_the_web_knows_the_doorbell_and_no_task(module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["scripts.main", "scripts.submit", "scripts.results", "scripts.job", "scripts.people"]
+    "module",
+    ["scripts.main", "scripts.submit", "scripts.results", "scripts.job", "scripts.people", "scripts.rescore"],
 )
 def test_commands_that_only_ask_the_ledger_never_load_torch(module: str) -> None:
     assert not top_level(reached(module)) & TORCH

@@ -20,6 +20,11 @@ def test_commands_import_neither_torch_nor_celery(module: str) -> None:
     assert not _imported_by(module) & {"torch", "celery"}
 
 
+@pytest.mark.parametrize("module", ["core.models.members", "core.faces.rescore", "scripts.rescoring"])
+def test_what_decides_about_stored_faces_imports_no_torch(module: str) -> None:
+    assert "torch" not in _imported_by(module)
+
+
 @pytest.mark.parametrize("module", ["workers.node", "workers.tasks", "workers.supervisor", "workers.sweep"])
 def test_the_parents_of_workers_import_no_torch(module: str) -> None:
     assert "torch" not in _imported_by(module)
