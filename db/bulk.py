@@ -4,13 +4,16 @@ Values go to the driver as they are, so times and JSON are turned into what the 
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
 from db.tables import Base, UtcDateTime
+
+T = TypeVar("T")
 
 _TIME = UtcDateTime()
 
@@ -132,3 +135,10 @@ def json_text(value: Any) -> str:
 def _copy_line(row: tuple[Any, ...]) -> str:
     """Return a row as COPY reads it. Its texts hold no tab, backslash or line end: outcomes, JSON of numbers."""
     return "\t".join(["\\N" if value is None else str(value) for value in row]) + "\n"
+
+
+def in_pages(values: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield values in lists of `size`, the last one shorter: a statement takes only so many parameters."""
+    left = iter(values)
+    while page := list(islice(left, size)):
+        yield page

@@ -5,7 +5,7 @@ writes nothing. Attempts are counted here, never in a message. Which chunk is du
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,17 +18,14 @@ from core.records import (
     AttemptEnd,
     ChunkState,
     ErrorRecord,
-    FaceOutcome,
-    FaceResult,
     ItemOutcome,
     JobState,
     PhotoResult,
     PhotoTask,
 )
 from db.attempts import last_word
-from db.bulk import Bulk, json_text
-from db.jobs import close_finished_jobs
-from db.tables import Chunk, Embedding, Face, Item, Job
+from db.outcomes import count_outcomes, store_results
+from db.tables import Chunk, Item, Job
 
 # A chunk that was claimed this often and never finished is split: one of its photos kills or hangs its worker.
 ATTEMPTS_BEFORE_SPLIT = 2
@@ -102,6 +99,8 @@ def finish_chunk(
 ) -> None:
     """Store the outcomes of a whole chunk and close it, all in the caller's one transaction.
 
+    What people said of these faces before decides over what the model said.
+
     Args:
         session: a write session.
         lease: the worker's right to the chunk.
@@ -124,7 +123,7 @@ def finish_chunk(
         .execution_options(synchronize_session=False)
     )
     _require_one_row(closed, lease)
-    _store_results(session, lease.job_id, results, model_id, now)
+    store_results(session, lease.job_id, results, model_id, now)
 
 
 def reclaim_expired(session: Session, now: datetime, limit: int = 100) -> int:
@@ -254,108 +253,7 @@ def give_up(session: Session, job_id: int, chunks: Sequence[Chunk], error: Error
             .values(outcome=ItemOutcome.ERROR, **values)
             .execution_options(synchronize_session=False)
         )
-    _count(session, job_id, Counter({"items_error": sum(chunk.item_count for chunk in chunks)}), now)
-
-
-# What an item has with its outcome.
-ITEM_VALUES = (
-    "outcome",
-    "error_code",
-    "error_message",
-    "sha256",
-    "width_px",
-    "height_px",
-    "model_id",
-    "decided_at",
-)
-_FACE_COLUMNS = (
-    "job_id",
-    "ordinal",
-    "face_index",
-    "x1",
-    "y1",
-    "x2",
-    "y2",
-    "landmarks_px",
-    "quality",
-    "quality_reasons",
-    "outcome",
-    "person_id",
-    "candidate_id",
-    "similarity",
-    "confidence",
-    "top_k",
-    "model_id",
-)
-_EMBEDDING_COLUMNS = ("job_id", "ordinal", "face_index", "backbone_sha256", "vector")
-_JSON_COLUMNS = {"landmarks_px", "quality_reasons", "top_k"}
-
-
-def _store_results(session: Session, job_id: int, results: Sequence[PhotoResult], model_id: int, now: datetime) -> None:
-    """Write items and faces, and count them on the job."""
-    bulk = Bulk(session.connection())
-    decided_at = bulk.time(now)
-    items = (_item_values(job_id, result, model_id, decided_at) for result in results)
-    bulk.update(Item, ITEM_VALUES, ("job_id", "ordinal"), items)
-    faces = (_face_values(job_id, result.ordinal, face, model_id) for result in results for face in result.faces)
-    bulk.insert(Face, _FACE_COLUMNS, _JSON_COLUMNS, faces)
-    bulk.insert(Embedding, _EMBEDDING_COLUMNS, set(), _embedding_values(job_id, results))
-    counts = Counter(f"items_{result.outcome}" for result in results)
-    counts.update(f"faces_{face.outcome}" for result in results for face in result.faces)
-    _count(session, job_id, counts, now)
-
-
-def _count(session: Session, job_id: int, counts: Counter[str], now: datetime) -> None:
-    """Add outcomes to a job's counters and close it when they are complete."""
-    columns: dict[str, Any] = {name: getattr(Job, name) + number for name, number in counts.items()}
-    session.execute(update(Job).where(Job.id == job_id).values(columns).execution_options(synchronize_session=False))
-    close_finished_jobs(session, now, job_id)
-
-
-def _item_values(job_id: int, result: PhotoResult, model_id: int, decided_at: Any) -> tuple[Any, ...]:
-    """An item's ITEM_VALUES and its key."""
-    error = result.error
-    return (
-        result.outcome.value,
-        error.code if error else None,
-        error.message if error else None,
-        result.sha256,
-        result.width_px,
-        result.height_px,
-        model_id,
-        decided_at,
-        job_id,
-        result.ordinal,
-    )
-
-
-def _face_values(job_id: int, ordinal: int, face: FaceResult, model_id: int) -> tuple[Any, ...]:
-    """A face's _FACE_COLUMNS."""
-    return (
-        job_id,
-        ordinal,
-        face.index,
-        *face.box_xyxy_px,
-        json_text(face.landmarks_px),
-        face.quality,
-        json_text(face.quality_reasons),
-        face.outcome.value,
-        face.person_id if face.outcome is FaceOutcome.IDENTIFIED else None,
-        face.candidate_id,
-        face.similarity,
-        face.confidence,
-        json_text([{"person_id": ranked.person_id, "similarity": ranked.similarity} for ranked in face.top_k]),
-        model_id,
-    )
-
-
-def _embedding_values(job_id: int, results: Sequence[PhotoResult]) -> Iterator[tuple[Any, ...]]:
-    """The _EMBEDDING_COLUMNS of every face that has an embedding to keep."""
-    for result in results:
-        for face in result.faces:
-            if face.embedding is not None:
-                backbone = bytes.fromhex(face.embedding.backbone_sha256)
-                yield job_id, result.ordinal, face.index, backbone, face.embedding.vector
+    count_outcomes(session, job_id, Counter({"items_error": sum(chunk.item_count for chunk in chunks)}), now)
 
 
 def _lease_ran_out(now: datetime) -> ColumnElement[bool]:

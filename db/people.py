@@ -1,27 +1,30 @@
-"""People, their photos and labels.
+"""People, and the photos that are said to show them. Names cannot be confused; merged people are one person.
 
-Names cannot be confused, photos are known by their bytes, labels are only ever added: the newest holds.
+Labels are given in db/labels.py; people are merged and renamed in db/renames.py.
 """
 
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
 
-from sqlalchemy import ColumnElement, Row, Select, func, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import Session
 
 from core.errors import PersonConflictError, PersonNameError, UnknownIdError
-from core.records import Example, PersonClass, Split, Verdict
+from core.faces.corrections import Box, Held, faces_spoken_of
+from core.records import Example, PersonClass, Split
+from db.corrections import standing
+from db.merges import load_merges, people_counted_as
 from db.tables import Label, Person, Photo
 from db.upsert import insert_if_absent
 
-Box = tuple[float, float, float, float]
-"""(x1, y1, x2, y2) in pixels of the upright original photo."""
 MAX_NAME_LENGTH = 200
 # Zero-width joiner and non-joiner: invisible, and part of correct spelling in Persian and in Indic scripts.
 _JOINERS = "\u200c\u200d"
-_newer = aliased(Label)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +33,8 @@ class PersonSummary:
 
     person_id: int
     name: str
+    also_called: tuple[str, ...]
+    """Names of people who were merged into them, and names that they had."""
     train_photos: int
     test_photos: int
     created_at: datetime
@@ -37,7 +42,7 @@ class PersonSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledPhoto:
-    """A photo with the label that holds for it now."""
+    """A face of a photo with whose it is said to be."""
 
     photo_id: int
     sha256: str
@@ -110,82 +115,57 @@ def find_person(session: Session, name: str) -> Person:
     return person
 
 
-def label_photo(
-    session: Session,
-    *,
-    person: Person,
-    sha256: str,
-    uri: str,
-    split: Split,
-    author: str,
-    now: datetime,
-    box_xyxy_px: Box | None = None,
-) -> bool:
-    """Say that a photo shows a person; return False when that was known already.
-
-    The same bytes are the same photo wherever they lie: the URI seen last is kept, and the newest label holds. A label
-    without a box does not take back which face an earlier one of the same person meant.
-    """
-    insert_if_absent(session, Photo, {"sha256": sha256, "uri": uri, "split": split, "created_at": now})
-    photo = session.scalars(select(Photo).where(Photo.sha256 == sha256)).one()
-    known = photo.uri == uri and photo.split == split
-    photo.uri, photo.split = uri, split
-    holding = session.scalar(select(Label).where(Label.photo_id == photo.id, _holds()))
-    box = None if box_xyxy_px is None else list(box_xyxy_px)
-    if holding is not None and _says(holding, person, box):
-        return not known
-    session.add(
-        Label(
-            photo_id=photo.id,
-            person_id=person.id,
-            verdict=Verdict.IS,
-            box_xyxy_px=box,
-            author=author,
-            created_at=now,
-        )
-    )
-    return True
+def shown_id(session: Session, person: Person) -> int:
+    """Return whom a person counts as: themselves, or whom they were merged into."""
+    return load_merges(session).get(person.id, person.id)
 
 
-def find_label(session: Session, sha256: str) -> LabelledPhoto | None:
-    """Return the photo of those bytes with the person it is said to show, or None."""
-    row = session.execute(_labelled().where(Photo.sha256 == sha256)).one_or_none()
-    return _as_labelled(row) if row else None
+def find_labelled(session: Session, sha256: str) -> list[LabelledPhoto]:
+    """Return the faces of a photo that are said to be somebody's."""
+    return list(_labelled(session, Photo.sha256 == sha256))
 
 
 def list_people(session: Session) -> list[PersonSummary]:
-    """Return everybody with their numbers of photos, by name."""
-    labelled = _labelled().subquery()
-    train = func.count().filter(labelled.c.split == Split.TRAIN)
-    test = func.count().filter(labelled.c.split == Split.TEST)
-    rows = session.execute(
-        select(Person.id, Person.name, Person.created_at, train.label("train"), test.label("test"))
-        .outerjoin(labelled, labelled.c.person_id == Person.id)
-        .group_by(Person.id, Person.name, Person.created_at)
-        .order_by(Person.name_key)
-    )
+    """Return everybody with their numbers of photos, by name; merged people as one."""
+    counts = Counter((photo.person_id, photo.split) for photo in _labelled(session))
+    merges = load_merges(session)
+    everybody = session.execute(select(Person.id, Person.name, Person.created_at).order_by(Person.name_key)).all()
+    names = {row.id: row.name for row in everybody}
     return [
         PersonSummary(
             person_id=row.id,
             name=row.name,
-            train_photos=row.train,
-            test_photos=row.test,
+            also_called=tuple(names[merged] for merged in people_counted_as(merges, row.id)[1:]),
+            train_photos=counts[row.id, Split.TRAIN],
+            test_photos=counts[row.id, Split.TEST],
             created_at=row.created_at,
         )
-        for row in rows
+        for row in everybody
+        if row.id not in merges
     ]
 
 
 def labelled_photos(session: Session, person_id: int | None = None) -> Iterator[LabelledPhoto]:
-    """Yield the photos that show somebody, by person and photo; of one person when given."""
-    query = _labelled().order_by(Person.id, Photo.id)
+    """Yield the faces of photos that are somebody's, by person and photo; of one person when given.
+
+    Merged people are one person, who bears the name that they are shown under.
+    """
+    of_them: list[ColumnElement[bool]] = []
+    wanted = None
     if person_id is not None:
-        query = query.where(Person.id == person_id)
-    yield from map(_as_labelled, session.execute(query.execution_options(yield_per=1000)))
+        wanted, *others = people_counted_as(load_merges(session), person_id)
+        speaks_of_them = select(Label.photo_id).where(Label.person_id.in_([wanted, *others]))
+        of_them = [Photo.id.in_(speaks_of_them)]
+    found = [photo for photo in _labelled(session, *of_them) if wanted in {None, photo.person_id}]
+    yield from sorted(found, key=lambda photo: (photo.person_id, photo.photo_id, photo.box_xyxy_px or ()))
 
 
 def training_set(session: Session) -> tuple[list[PersonClass], list[Example], list[Example]]:
-    """Return the classes in order of person id, and the training and test examples under the labels that hold now."""
+    """Return the classes in order of person id, and the training and test examples under the labels that hold now.
+
+    One example a face. After the people's come the faces of nobody: strangers, and in the training part those that are
+    only said not to be some of the people. What is no face or to be ignored is in neither part.
+    """
     photos = list(labelled_photos(session))
     people = {photo.person_id: photo.person for photo in photos if photo.split is Split.TRAIN}
     classes = [PersonClass(person_id=person_id, name=name) for person_id, name in people.items()]
@@ -197,58 +177,96 @@ def training_set(session: Session) -> tuple[list[PersonClass], list[Example], li
         examples[photo.split].append(
             Example(uri=photo.uri, class_index=number, sha256=photo.sha256, box_xyxy_px=photo.box_xyxy_px)
         )
+    for spoken in _faces_spoken_of(session):
+        not_classes = tuple(sorted(index[person] for person in spoken.held.is_not if person in index))
+        if spoken.held.is_stranger:
+            not_classes = ()
+        elif spoken.held.last_word is not None or not not_classes or spoken.split is Split.TEST:
+            continue  # who it is not says of a test photo neither whom it shows nor that it shows a stranger
+        examples[spoken.split].append(
+            Example(
+                uri=spoken.uri,
+                class_index=-1,
+                not_classes=not_classes,
+                sha256=spoken.sha256,
+                box_xyxy_px=spoken.box_xyxy_px,
+            )
+        )
     return classes, examples[Split.TRAIN], examples[Split.TEST]
 
 
 def person_names(session: Session, person_ids: set[int]) -> dict[int, str]:
-    """Return the current names of people."""
-    rows = session.execute(select(Person.id, Person.name).where(Person.id.in_(person_ids)))
-    return {row.id: row.name for row in rows}
+    """Return the names that people are shown under now: a merged person under the name of whom they count as."""
+    merges = load_merges(session)
+    ends = {person_id: merges.get(person_id, person_id) for person_id in person_ids}
+    rows = session.execute(select(Person.id, Person.name).where(Person.id.in_(set(ends.values()))))
+    names = {row.id: row.name for row in rows}
+    return {person_id: names[end] for person_id, end in ends.items() if end in names}
 
 
-def _holds() -> ColumnElement[bool]:
-    """Whether a label is the newest of its photo. Correlated, so that a look at one photo reads one photo's labels."""
-    newest = select(func.max(_newer.id)).where(_newer.photo_id == Label.photo_id).scalar_subquery()
-    return Label.id == newest
+@dataclass(frozen=True, kw_only=True)
+class _SpokenOf:
+    """A face of a photo of which something is said."""
+
+    photo_id: int
+    sha256: str
+    uri: str
+    split: Split
+    box_xyxy_px: Box | None
+    held: Held
 
 
-def _says(label: Label, person: Person, box: list[float] | None) -> bool:
-    """Whether a label says already that the photo, or this face of it, shows the person."""
-    same_face = box is None or box == label.box_xyxy_px
-    return label.person_id == person.id and label.verdict == Verdict.IS and same_face
+def _labelled(session: Session, *conditions: ColumnElement[bool]) -> Iterator[LabelledPhoto]:
+    """Yield the faces that are somebody's, by photo."""
+    spoken_of = [face for face in _faces_spoken_of(session, *conditions) if face.held.person is not None]
+    names = dict(session.execute(select(Person.id, Person.name)).all())
+    for face in spoken_of:
+        person = face.held.person
+        if person is not None and person.counts_as is not None:
+            yield LabelledPhoto(
+                photo_id=face.photo_id,
+                sha256=face.sha256,
+                uri=face.uri,
+                split=face.split,
+                person_id=person.counts_as,
+                person=names[person.counts_as],
+                box_xyxy_px=face.box_xyxy_px,
+            )
 
 
-def _labelled() -> Select[int, str, str, str, int, str, list[float] | None]:
-    """Photos whose newest label says that they show somebody."""
-    return (
+def _faces_spoken_of(session: Session, *conditions: ColumnElement[bool]) -> Iterator[_SpokenOf]:
+    """Yield the faces that labels tell apart, with what holds of each, by photo; of some photos when told which."""
+    merges = load_merges(session)
+    query = (
         select(
-            Photo.id,
+            Photo.id.label("photo_id"),
             Photo.sha256,
             Photo.uri,
             Photo.split,
-            Person.id.label("person_id"),
-            Person.name,
+            Label.id,
+            Label.verdict,
+            Label.person_id,
             Label.box_xyxy_px,
+            Label.undoes_id,
         )
         .join(Label, Label.photo_id == Photo.id)
-        .join(Person, Person.id == Label.person_id)
-        .where(_holds(), Label.verdict == Verdict.IS)
+        .where(*conditions)
+        .order_by(Photo.id, Label.id)
+        .execution_options(yield_per=1000)
     )
+    for photo_id, group in groupby(session.execute(query), key=attrgetter("photo_id")):
+        rows = list(group)
+        for box, held in faces_spoken_of(standing(rows, merges)):
+            yield _SpokenOf(
+                photo_id=photo_id,
+                sha256=rows[0].sha256,
+                uri=rows[0].uri,
+                split=Split(rows[0].split),
+                box_xyxy_px=box,
+                held=held,
+            )
 
 
 def _is_invisible(char: str) -> bool:
     """Whether a character cannot be seen, or not be told from another: controls, surrogates, direction marks."""
     return char not in _JOINERS and unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
-
-
-def _as_labelled(row: Row[int, str, str, str, int, str, list[float] | None]) -> LabelledPhoto:
-    photo_id, sha256, uri, split, person_id, person, box = row
-    return LabelledPhoto(
-        photo_id=photo_id,
-        sha256=sha256,
-        uri=uri,
-        split=Split(split),
-        person_id=person_id,
-        person=person,
-        box_xyxy_px=None if box is None else (box[0], box[1], box[2], box[3]),
-    )

@@ -5,7 +5,7 @@ that is read again after it was written holds nothing. What is decided is decide
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import repeat
@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session
 
 from core.records import FaceOutcome, JobState
 from db.bulk import Bulk
-from db.tables import Face, Job, Person
+from db.outcomes import count_outcomes
+from db.tables import Face, Job
 
 PAGE_FACES = 4096
 """Faces of one transaction, about: some 0.1 s of a SQLite file's one writer."""
@@ -40,7 +41,7 @@ class StoredPage:
     label_ids: list[int | None]
     model_ids: list[int]
     low_quality: list[bool]
-    """Whether the face is below the quality gate, whatever was said of it since."""
+    """Whether there are reasons to give the face no name: the quality gate's, or what a person said."""
     vectors: bytes
     """All embeddings, one after the other: float16 [N, D], little-endian."""
     without_embedding: int
@@ -57,7 +58,7 @@ class NewOutcome(NamedTuple):
     person_id: int | None
     candidate_id: int | None
     similarity: float | None
-    confidence: float
+    confidence: float | None
     top_k: str
     """JSON."""
     label_id: int | None
@@ -126,9 +127,14 @@ def _as_page(rows: Sequence[tuple[Any, ...]], job_id: int, after: int, until: in
 
 
 def write_page(
-    session: Session, page: StoredPage, outcomes: Sequence[NewOutcome], model_id: int, now: datetime
+    session: Session,
+    page: StoredPage,
+    outcomes: Sequence[NewOutcome],
+    model_id: int,
+    now: datetime,
+    reasons: Mapping[int, Sequence[str]] | None = None,
 ) -> bool:
-    """Store what a model makes of a page's faces, and count it on their jobs, in the caller's transaction.
+    """Store what a model makes of a page's faces, and count it on their job, in the caller's transaction.
 
     Args:
         session: the write session that the page was read in.
@@ -136,6 +142,7 @@ def write_page(
         outcomes: one a face, in the same order.
         model_id: the model.
         now: aware time.
+        reasons: quality reasons of faces, by row, where they are others than are stored.
 
     Returns:
         False when somebody changed one of the faces meanwhile (PostgreSQL alone allows that): the caller's transaction
@@ -145,7 +152,9 @@ def write_page(
     if len(page) and _write_faces(bulk, page, outcomes, model_id) != len(page):
         return False
     _mark_items(bulk, page, model_id, now)
-    _count(session, page.job_id, Counter(new.outcome for new in outcomes), Counter(page.outcomes))
+    _write_reasons(session, page, reasons or {})
+    if moves := _moves(page.outcomes, (new.outcome for new in outcomes)):
+        count_outcomes(session, page.job_id, moves, now)
     return True
 
 
@@ -177,18 +186,24 @@ def _mark_items(bulk: Bulk, page: StoredPage, model_id: int, now: datetime) -> N
     )
 
 
-def _count(session: Session, job_id: int, after: Counter[str], before: Counter[str]) -> None:
-    """Bring a job's counters in line."""
-    after.subtract(before)
-    changed: dict[str, Any] = {name: getattr(Job, name) + number for name, number in _columns(after).items() if number}
-    if changed:
+def _write_reasons(session: Session, page: StoredPage, reasons: Mapping[int, Sequence[str]]) -> None:
+    """Store the quality reasons of faces of which a person said something since they were stored."""
+    for row, of_face in reasons.items():
+        key = (
+            Face.job_id == page.job_id,
+            Face.ordinal == page.ordinals[row],
+            Face.face_index == page.face_indices[row],
+        )
         session.execute(
-            update(Job).where(Job.id == job_id).values(changed).execution_options(synchronize_session=False)
+            update(Face).where(*key).values(quality_reasons=list(of_face)).execution_options(synchronize_session=False)
         )
 
 
-def _columns(outcomes: Counter[str]) -> dict[str, int]:
-    return {f"faces_{outcome}": number for outcome, number in outcomes.items()}
+def _moves(before: Iterable[str], after: Iterable[str]) -> Counter[str]:
+    """Return by how much a job's counters change, by their columns."""
+    moves = Counter(f"faces_{outcome}" for outcome in after)
+    moves.subtract(f"faces_{outcome}" for outcome in before)
+    return Counter({column: faces for column, faces in moves.items() if faces})
 
 
 def count_faces(session: Session, job_id: int | None) -> int:
@@ -223,16 +238,3 @@ def labelled_photos_of(session: Session, page: StoredPage) -> dict[int, str]:
         (page.job_id, page.after, page.until),
     )
     return {int(ordinal): str(sha256) for ordinal, sha256 in rows}
-
-
-def merged_people(session: Session) -> dict[int, int]:
-    """Return whom merged people turned out to be, by their own ids."""
-    rows = session.execute(select(Person.id, Person.merged_into_id).where(Person.merged_into_id.is_not(None)))
-    direct = {row.id: int(row.merged_into_id or 0) for row in rows}
-    return {person_id: _last_of(direct, person_id) for person_id in direct}
-
-
-def _last_of(direct: dict[int, int], person_id: int) -> int:
-    for _ in range(len(direct)):
-        person_id = direct.get(person_id, person_id)
-    return person_id

@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 from core.errors import JobStateError
 from core.records import ItemOutcome, JobState
 from db import audit
-from db.chunks import ITEM_VALUES
 from db.control import begin_stretch, lock_job
 from db.jobs import add_chunks, close_finished_jobs
+from db.outcomes import ITEM_VALUES
 from db.results import has_outcome
 from db.tables import Item, Job
 

@@ -1,5 +1,6 @@
 """INSERT ... ON CONFLICT, which both databases speak and SQLAlchemy spells once for each."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.dialects import postgresql, sqlite
@@ -17,6 +18,12 @@ def insert_if_absent(session: Session, table: type[Base], values: dict[str, Any]
     statement = _insert(session, table).values(values).on_conflict_do_nothing()
     inserted = session.execute(statement.returning(*table.__table__.primary_key))  # rowcount is -1 on PostgreSQL
     return inserted.first() is not None
+
+
+def insert_absent(session: Session, table: type[Base], rows: Sequence[dict[str, Any]]) -> None:
+    """Insert those rows of which no unique column has its value already, in one statement."""
+    if rows:
+        session.execute(_insert(session, table).values(list(rows)).on_conflict_do_nothing())
 
 
 def upsert(session: Session, table: type[Base], key: tuple[str, ...], values: dict[str, Any]) -> None:

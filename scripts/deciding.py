@@ -3,14 +3,18 @@
 Writes nothing. The rule is in core/faces/rescore.py, the faces in db/rescore.py.
 """
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from core.errors import InputError
-from core.records import FaceOutcome
+from core.faces.corrections import gate_reasons
+from core.records import FaceOutcome, RankedPerson
 from core.settings import Settings
+from db.corrections import Corrections, read_corrections
 from db.ids import model_version
-from db.rescore import NewOutcome, StoredPage
+from db.redecide import FaceKey, StoredFace, load_faces
+from db.rescore import NewOutcome, StoredPage, labelled_photos_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,15 +75,75 @@ def load_deciding_model(settings: Settings, model: "Model") -> DecidingModel:
     )
 
 
-def decide_page(session: "Session", page: StoredPage, model: DecidingModel) -> list[NewOutcome]:
-    """Return what a model makes of a page's faces, and what people said of them."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DecidedPage:
+    """What is decided about a page's faces."""
+
+    rows: list[NewOutcome]
+    """One a face, in the same order."""
+    reasons: dict[int, tuple[str, ...]]
+    """Quality reasons of faces, by row, where a person's word makes them others than are stored."""
+
+
+def decide_page(session: "Session", page: StoredPage, model: DecidingModel) -> DecidedPage:
+    """Return what a model makes of a page's faces, under what people said of them.
+
+    All faces are decided about at once; then those are gone through, a few, of whose photos people said something or
+    who look like somebody who was merged.
+    """
     import numpy as np
 
     from core.faces.rescore import decide_stored
 
+    spoken_of = labelled_photos_of(session, page)
+    corrections = read_corrections(session, list(spoken_of.values()))
     low_quality = np.array(page.low_quality, bool)
+    stored = _load_rows(session, page, [row for row, place in enumerate(page.ordinals) if place in spoken_of])
+    for row, face in stored.items():
+        low_quality[row] = bool(gate_reasons(face.face.quality_reasons))
     decided = decide_stored(page.vectors, low_quality, model.gallery, model.rule)
-    return _as_rows(decided, model.person_ids)
+    rows = _as_rows(decided, model.person_ids)
+    merged: NDArray[np.bool_] = np.isin(model.person_ids[decided.nearest], list(corrections.counts_as)).any(axis=1)
+    stored |= _load_rows(session, page, [row for row in np.flatnonzero(merged).tolist() if row not in stored])
+    reasons = {}
+    for row, face in stored.items():
+        rows[row], of_face = _corrected(face, rows[row], corrections, model)
+        if of_face != face.face.quality_reasons:
+            reasons[row] = of_face
+    return DecidedPage(rows=rows, reasons=reasons)
+
+
+def _load_rows(session: "Session", page: StoredPage, rows: list[int]) -> dict[int, StoredFace]:
+    """Return some of a page's faces whole, by row."""
+    keys = {
+        FaceKey(job_id=page.job_id, ordinal=page.ordinals[row], face_index=page.face_indices[row]): row for row in rows
+    }
+    return {keys[face.key]: face for face in load_faces(session, list(keys))}
+
+
+def _corrected(
+    stored: StoredFace, new: NewOutcome, corrections: Corrections, model: DecidingModel
+) -> tuple[NewOutcome, tuple[str, ...]]:
+    """Return what is decided about a face under what people said, and its quality reasons."""
+    face = replace(
+        stored.face,
+        outcome=FaceOutcome(new.outcome),
+        person_id=new.person_id,
+        candidate_id=new.candidate_id,
+        similarity=new.similarity,
+        confidence=new.confidence,
+        top_k=tuple(RankedPerson(**ranked) for ranked in json.loads(new.top_k)),
+    )
+    face, label_id = corrections.apply(stored.sha256, face, model.rule, alone=stored.alone)
+    row = new._replace(
+        outcome=face.outcome.value,
+        person_id=face.person_id,
+        candidate_id=face.candidate_id,
+        similarity=face.similarity,
+        confidence=face.confidence,
+        label_id=label_id,
+    )
+    return row, face.quality_reasons
 
 
 def _as_rows(decided: "Decisions", person_ids: "NDArray[np.int64]") -> list[NewOutcome]:

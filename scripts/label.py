@@ -39,7 +39,8 @@ def label(invocation: Invocation, photo: str, name: str, number: int | None, spl
     PHOTO is a file, or the URI of one. The next training learns from it. A photo with several faces needs --face: no
     face is guessed.
     """
-    from db.people import get_or_add_person, label_photo
+    from db.labels import label_photo
+    from db.people import get_or_add_person
 
     settings = Settings.from_env()
     invocation.on_interrupt = "Nothing was labelled."

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from core.clock import Clock
 from db import registry, rescore
+from db.corrections import load_corrections
+from db.merges import load_merges
 from db.rescore import NewOutcome, StoredPage
 from scripts.deciding import DecidingModel, decide_page
 
@@ -90,7 +92,7 @@ class Rescoring:
     def run(self) -> Tally:
         """Decide about all faces; then once more about those that workers added meanwhile under the model before."""
         with self._database.read() as session:
-            self._tally.merged = rescore.merged_people(session)
+            self._tally.merged = load_merges(session)
             jobs = rescore.jobs_with_faces(session, self._job_id)
             at_work = rescore.jobs_at_work(session, self._job_id)
         for number in range(_PASSES):
@@ -116,11 +118,13 @@ class Rescoring:
         """
         while True:
             with self._database.write() as session:
+                load_corrections(session, [])  # none is made before the end of this transaction
                 if self._is_superseded(session) or (page := self._read(session, job_id, after)) is None:
                     return None
-                new = decide_page(session, page, self._model)
-                if rescore.write_page(session, page, new, self._model.model_id, self._clock()):
-                    self._tally.add(page, new)
+                decided = decide_page(session, page, self._model)
+                now, model_id = self._clock(), self._model.model_id
+                if rescore.write_page(session, page, decided.rows, model_id, now, decided.reasons):
+                    self._tally.add(page, decided.rows)
                     return page
                 session.rollback()
 

@@ -5,9 +5,11 @@ Reads and decodes each photo once; stores its URI, its hash and its label, never
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 
 from sqlalchemy.orm import Session
@@ -21,7 +23,7 @@ from core.images.uris import local_uri
 from core.prefetch import Prefetcher
 from core.records import SkipLog, Skipped, Split
 from core.settings import Settings
-from db import people
+from db import labels, people
 from db.engine import Database
 from db.tables import Person
 
@@ -56,10 +58,20 @@ class ImportReport:
     photos_added: int = 0
     photos_known: int = 0
     """Photos that were imported before, under the same name."""
+    photos_kept: int = 0
+    """Photos of which somebody has said otherwise since: that stays."""
     failed: list[FailedPhoto] = field(default_factory=list)
     """What was not imported: bad photos, names that cannot be, photos under two names."""
     skipped: list[Skipped] = field(default_factory=list)
     """What was passed over: files beside the people's folders, files that are no photos."""
+
+
+class _Stored(Enum):
+    """What became of a photo."""
+
+    ADDED = "added"  # its label is new
+    KNOWN = "known"  # the label holds already
+    KEPT = "kept"  # somebody has said otherwise: that stays
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,54 +188,67 @@ class _Importer:
 
     def _store(self, name: str, photos: list[_Checked], split: Split) -> None:
         """Label photos, all in one transaction; the counts follow when it is committed."""
-        added, conflicts = 0, list[tuple[str, LabelConflictError]]()
+        counts, conflicts = Counter[_Stored](), list[tuple[str, LabelConflictError]]()
         with self._database.write() as session:
             person = people.get_or_add_person(session, name, self._clock())
             for photo in photos:
                 try:
-                    added += self._label(session, person, photo, split)
+                    counts[self._label(session, person, photo, split)] += 1
                 except LabelConflictError as error:
                     conflicts.append((photo.path, error))
         for path, conflict in conflicts:
             self._fail(path, conflict)
-        self.report.photos_added += added
-        self.report.photos_known += len(photos) - added - len(conflicts)
+        self.report.photos_added += counts[_Stored.ADDED]
+        self.report.photos_known += counts[_Stored.KNOWN]
+        self.report.photos_kept += counts[_Stored.KEPT]
         self._person_ids.add(person.id)
         self.report.people = len(self._person_ids)
 
-    def _label(self, session: Session, person: Person, photo: _Checked, split: Split) -> bool:
-        """Label one photo; return whether that was news.
+    def _label(self, session: Session, person: Person, photo: _Checked, split: Split) -> _Stored:
+        """Label one photo.
 
         Raises:
             LabelConflictError: the same photo is known as another person's, or for the other purpose.
         """
-        uri = local_uri(photo.path)
-        known = people.find_label(session, photo.sha256)
-        if known is not None and known.person_id != person.id:
-            raise LabelConflictError(
-                f"The same photo is labelled {known.person!r} already ({known.uri}). It was not labelled "
-                f"{person.name!r}. Find out whom it shows and remove it from the other folder."
-            )
-        if known is not None and known.split != split:
-            raise LabelConflictError(
-                f"The same photo is imported for {known.split} already ({known.uri}). It was not imported for {split}: "
-                f"figures made from photos that were learned from say nothing. Remove one of the two."
-            )
-        if known is not None and Path(known.uri).exists():
-            return False
-        people.label_photo(
+        if labels.was_corrected(session, photo.sha256, person):
+            return _Stored.KEPT
+        known = people.find_labelled(session, photo.sha256)
+        if known:
+            _check_agrees(known, people.shown_id(session, person), person.name, split)
+            if Path(known[0].uri).exists():
+                return _Stored.KNOWN
+        labels.label_photo(
             session,
             person=person,
             sha256=photo.sha256,
-            uri=uri,
+            uri=local_uri(photo.path),
             split=split,
             author=self._author,
             now=self._clock(),
         )
-        return known is None
+        return _Stored.KNOWN if known else _Stored.ADDED
 
     def _fail(self, path: str, error: FacefleetError) -> None:
         self.report.failed.append(FailedPhoto(path=path, code=error.code, message=error.message))
+
+
+def _check_agrees(known: list[people.LabelledPhoto], person_id: int, name: str, split: Split) -> None:
+    """Refuse to label a photo again as somebody else's, or for the other purpose.
+
+    Raises:
+        LabelConflictError: that is what was asked.
+    """
+    first = known[0]
+    if all(face.person_id != person_id for face in known):
+        raise LabelConflictError(
+            f"The same photo is labelled {first.person!r} already ({first.uri}). It was not labelled {name!r}. "
+            f"Find out whom it shows and remove it from the other folder."
+        )
+    if first.split != split:
+        raise LabelConflictError(
+            f"The same photo is imported for {first.split} already ({first.uri}). It was not imported for {split}: "
+            f"figures made from photos that were learned from say nothing. Remove one of the two."
+        )
 
 
 def _person_folders(folder: Path, split: Split | None, report: ImportReport) -> Iterator[tuple[Path, Split]]:

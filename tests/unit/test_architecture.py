@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("core", "db", "workers", "web", "scripts")
 FILES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
 LIGHT = ("core.errors", "core.settings", "core.records", "core.clock", "core.log")
+# How people's labels and a model's reject rule decide: needed in the transaction that stores outcomes.
+DECIDING = ("core.faces.corrections", "core.faces.rule")
 FRAMEWORKS = {"celery", "kombu", "sqlalchemy", "alembic", "psycopg", "redis", "starlette", "uvicorn", "click", "rich"}
 TORCH = {"torch", "torchvision"}
 # What each package may import of the others. `web` takes the queue's light half, and no task.
@@ -104,10 +106,10 @@ def test_the_recogniser_knows_no_queue_database_or_http(module: str) -> None:
     assert not top_level(imports(module)) & FRAMEWORKS
 
 
-@pytest.mark.parametrize("module", LIGHT)
+@pytest.mark.parametrize("module", [*LIGHT, *DECIDING])
 def test_the_light_part_needs_the_standard_library_alone(module: str) -> None:
     everything = reached(module)
-    assert own(frozenset(everything)) <= set(LIGHT)
+    assert own(frozenset(everything)) <= {*LIGHT, *DECIDING}
     assert not top_level(everything) & (TORCH | FRAMEWORKS | {"numpy", "PIL"})
 
 
@@ -118,7 +120,7 @@ def test_weights_are_known_found_and_pulled_with_the_standard_library_alone(modu
 
 @pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("db")])
 def test_the_ledger_takes_the_light_part_of_core_alone(module: str) -> None:
-    assert {name for name in own(imports(module)) if name.startswith("core")} <= {*LIGHT, "core"}
+    assert {name for name in own(imports(module)) if name.startswith("core")} <= {*LIGHT, *DECIDING, "core"}
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("web")])
@@ -169,8 +171,8 @@ def test_a_package_file_holds_a_docstring_alone(module: str) -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_files_and_functions_stay_small(module: str) -> None:
-    """Look again at 400 lines a file and at 40 a function; migrations are lists of tables, errors a list of leaves."""
-    if module != "core.errors":
+    """Look again at 400 lines a file and at 40 a function; lists of tables and of errors may be as long as they are."""
+    if module not in {"core.errors", "db.tables"}:
         assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) <= 400
     if module.startswith("db.migrations"):
         return

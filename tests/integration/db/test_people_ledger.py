@@ -6,7 +6,7 @@ import pytest
 
 from core.errors import PersonConflictError, UnknownIdError
 from core.records import Example, PersonClass, Split, Verdict
-from db import people
+from db import labels, people
 from db.engine import Database
 from db.tables import Label
 from tests import ledger
@@ -16,7 +16,7 @@ from tests.ledger import NOW
 def label(database: Database, name: str, photo: str, split: Split = Split.TRAIN, uri: str | None = None) -> bool:
     with database.write() as session:
         person = people.get_or_add_person(session, name, NOW)
-        return people.label_photo(
+        return labels.label_photo(
             session,
             person=person,
             sha256=photo * 64,
@@ -70,9 +70,8 @@ def test_the_newest_label_of_a_photo_holds(database: Database) -> None:
     label(database, "Ada", "a")
     label(database, "Bob", "a")
     with database.read() as session:
-        found = people.find_label(session, "a" * 64)
+        [found] = people.find_labelled(session, "a" * 64)
         counts = {person.name: person.train_photos for person in people.list_people(session)}
-    assert found is not None
     assert found.person == "Bob"
     assert counts == {"Ada": 0, "Bob": 1}
     label(database, "Ada", "a")
@@ -83,13 +82,12 @@ def test_the_newest_label_of_a_photo_holds(database: Database) -> None:
 def test_a_photo_that_shows_nobody_is_in_no_set(database: Database) -> None:
     label(database, "Ada", "a")
     with database.write() as session:
-        found = people.find_label(session, "a" * 64)
-        assert found is not None
+        [found] = people.find_labelled(session, "a" * 64)
         session.add(
             Label(photo_id=found.photo_id, person_id=None, verdict=Verdict.IGNORE, author="ada", created_at=NOW)
         )
     with database.read() as session:
-        assert people.find_label(session, "a" * 64) is None
+        assert people.find_labelled(session, "a" * 64) == []
         assert people.training_set(session) == ([], [], [])
 
 
@@ -105,7 +103,7 @@ def test_a_label_said_twice_is_known(database: Database) -> None:
 
 def test_a_photo_nobody_spoke_of_has_no_label(database: Database) -> None:
     with database.read() as session:
-        assert people.find_label(session, "f" * 64) is None
+        assert people.find_labelled(session, "f" * 64) == []
 
 
 def test_the_training_set_is_in_order_and_knows_its_strangers(database: Database) -> None:

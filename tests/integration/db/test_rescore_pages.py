@@ -83,8 +83,8 @@ def assert_counted(database: Database, job_id: int) -> None:
     """The job's counters are those of its rows."""
     with database.read() as session:
         job = session.get_one(Job, job_id)
-        query = select(Face.outcome, func.count()).where(Face.job_id == job_id).group_by(Face.outcome)
-        counted = {outcome: number for outcome, number in session.execute(query)}
+        query = select(Face.outcome, func.count().label("faces")).where(Face.job_id == job_id).group_by(Face.outcome)
+        counted = {row.outcome: row.faces for row in session.execute(query)}
     assert {outcome: getattr(job, f"faces_{outcome}") for outcome in FaceOutcome} == {
         outcome: counted.get(outcome, 0) for outcome in FaceOutcome
     }
@@ -195,14 +195,3 @@ def test_a_page_that_somebody_changed_meanwhile_is_not_written(
         page = rescore.read_page(session, job_id, -1, backbone_sha256=BACKBONE, dim=DIM, without_model=new)
         assert page is not None
         assert rescore.write_page(session, page, named(ada, len(page)), new, LATER), "read again, it is"
-
-
-def test_merged_people_are_followed_to_the_end(database: Database) -> None:
-    from db.tables import Person
-
-    ada, lovelace, countess, _ = ledger.add_people(database, "Ada", "Lovelace", "Countess", "Grace")
-    with database.write() as session:
-        session.execute(update(Person).where(Person.id == countess).values(merged_into_id=lovelace))
-        session.execute(update(Person).where(Person.id == lovelace).values(merged_into_id=ada))
-    with database.read() as session:
-        assert rescore.merged_people(session) == {countess: ada, lovelace: ada}

@@ -6,7 +6,7 @@ from core.clock import utc_now
 from core.records import EpochProgress, RunState
 from core.training.prototypes import HEAD
 from core.training.recipes import DEFAULT_RECIPE, RECIPES
-from db import people, runs
+from db import labels, people, runs
 from db.engine import Database
 from db.registry import activate_model, register_model
 from db.tables import Run as RunRow
@@ -46,7 +46,7 @@ def two_people(database: Database) -> Database:
     with database.write() as session:
         for number, name in enumerate(("Ada", "Grace")):
             person = people.get_or_add_person(session, name, ledger.NOW)
-            people.label_photo(
+            labels.label_photo(
                 session,
                 person=person,
                 sha256=f"{number:064x}",

@@ -1,0 +1,159 @@
+"""Corrections at the moment an outcome is stored: the labels of its photos, merged people, and the lock between both.
+
+Whoever stores outcomes reads corrections in the same transaction and holds them still until its end, so that no outcome
+is stored that disobeys a correction made before. What labels mean stands in core/faces/corrections.py.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from sqlalchemy import bindparam, func, select
+from sqlalchemy.orm import Session
+
+from core.faces.corrections import (
+    Held,
+    Said,
+    correct,
+    face_box,
+    faces_alone,
+    held_of,
+    said_of_face,
+)
+from core.faces.rule import RejectRule
+from core.records import FaceResult, PhotoResult, Verdict
+from db.merges import load_merges
+from db.tables import Label, Model, Photo
+
+_LOCK = 0x66616365_66697865
+"""Of PostgreSQL's advisory locks: shared by those who store outcomes, held alone by whoever corrects."""
+_PAGE = 1000
+_LABELS = (
+    select(
+        Photo.sha256,
+        Label.id,
+        Label.verdict,
+        Label.person_id,
+        Label.box_xyxy_px,
+        Label.undoes_id,
+    )
+    .join(Label, Label.photo_id == Photo.id)
+    .where(Photo.sha256.in_(bindparam("sha256s", expanding=True)))
+    .order_by(Label.id)
+)
+_HOLD = select(func.pg_advisory_xact_lock_shared(_LOCK))
+_HOLD_ALONE = select(func.pg_advisory_xact_lock(_LOCK))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corrections:
+    """What people said of some photos, and who counts as whom."""
+
+    said: Mapping[str, Sequence[Said]]
+    """By the photo's sha256, in order of time; photos of which nothing was said are missing."""
+    counts_as: Mapping[int, int]
+    """Whom merged people count as, by person."""
+
+    def __bool__(self) -> bool:
+        """Whether there is anything that could change an outcome."""
+        return bool(self.said or self.counts_as)
+
+    def held(self, sha256: str, face: FaceResult, *, alone: bool = False) -> Held:
+        """Return what holds of a face of a photo."""
+        return held_of(said_of_face(self.said.get(sha256, ()), face_box(face), alone=alone))
+
+    def apply(
+        self, sha256: str, face: FaceResult, rule: RejectRule | None, *, alone: bool = False
+    ) -> tuple[FaceResult, int | None]:
+        """Return a face as it is decided under what people said, and the label that bears on it.
+
+        Args:
+            sha256: of the photo's bytes.
+            face: as the model decided it.
+            rule: of that model.
+            alone: whether it is the only face of its photo that a label which names no face can mean; see
+                `core.faces.corrections.faces_alone`.
+        """
+        held = self.held(sha256, face, alone=alone)
+        return correct(face, held, rule, self.counts_as), held.label_id
+
+    def apply_to_photo(self, photo: PhotoResult, rule: RejectRule | None) -> tuple[PhotoResult, list[int | None]]:
+        """Return a photo whose faces are decided under what people said, and the label that bears on each face."""
+        if photo.sha256 is None or not photo.faces:
+            return photo, []
+        alone = faces_alone(photo.faces)
+        applied = [self.apply(photo.sha256, face, rule, alone=face.index in alone) for face in photo.faces]
+        return replace(photo, faces=tuple(face for face, _ in applied)), [label_id for _, label_id in applied]
+
+
+def load_corrections(session: Session, photo_sha256s: Sequence[str]) -> Corrections:
+    """Return the corrections that bear on some photos; none is added or undone before this transaction ends.
+
+    Args:
+        session: that of the transaction that stores the outcomes.
+        photo_sha256s: of the photos' bytes.
+    """
+    if _is_postgresql(session):
+        session.execute(_HOLD)
+    return read_corrections(session, photo_sha256s)
+
+
+def read_corrections(session: Session, photo_sha256s: Sequence[str]) -> Corrections:
+    """Return the corrections that bear on some photos at this moment: for whoever holds them still, or only looks."""
+    merges = load_merges(session)
+    rows: dict[str, list[Any]] = defaultdict(list)
+    wanted = list(dict.fromkeys(photo_sha256s))
+    for start in range(0, len(wanted), _PAGE):
+        for row in session.execute(_LABELS, {"sha256s": wanted[start : start + _PAGE]}):
+            rows[row.sha256].append(row)
+    said = {sha256: standing(labels, merges) for sha256, labels in rows.items()}
+    return Corrections(said=said, counts_as=merges)
+
+
+def hold_outcomes(session: Session) -> None:
+    """Wait for those who store outcomes, and let none begin before this transaction ends: it corrects.
+
+    Called before anything else is locked. On SQLite a write transaction is alone anyway.
+    """
+    if _is_postgresql(session):
+        session.execute(_HOLD_ALONE)
+
+
+def load_rule(session: Session, model_id: int) -> RejectRule | None:
+    """Return a model's reject rule; None when its manifest holds none."""
+    manifest = session.scalar(select(Model.manifest).where(Model.id == model_id)) or {}
+    rule = manifest.get("rule")
+    if rule is None:
+        return None
+    known = {field.name for field in fields(RejectRule)}
+    values: dict[str, Any] = {name: value for name, value in rule.items() if name in known}
+    values["calibration"] = tuple(values["calibration"])
+    return RejectRule(**values)
+
+
+def standing(labels: Iterable[Any], merges: Mapping[int, int]) -> list[Said]:
+    """Return those of a photo's labels that were not undone.
+
+    Args:
+        labels: rows of `labels`, or what has their columns, in order of time.
+        merges: whom merged people count as.
+    """
+    given = list(labels)
+    undone = {label.undoes_id for label in given if label.undoes_id is not None}
+    return [as_said(label, merges) for label in given if label.undoes_id is None and label.id not in undone]
+
+
+def as_said(label: Any, merges: Mapping[int, int]) -> Said:
+    """Return a row of `labels`, or what has its columns, as it is decided by."""
+    return Said(
+        label_id=label.id,
+        verdict=Verdict(label.verdict),
+        person_id=label.person_id,
+        counts_as=merges.get(label.person_id, label.person_id),
+        box_xyxy_px=None if label.box_xyxy_px is None else tuple(label.box_xyxy_px),
+    )
+
+
+def _is_postgresql(session: Session) -> bool:
+    return session.connection().dialect.name == "postgresql"
