@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.records import RunState
 from scripts.documents import model_document
+from scripts.label_findings import show_findings
 from scripts.output import (
     add_row,
     make_table,
@@ -91,6 +92,7 @@ def figures(manifest: dict[str, Any]) -> list[tuple[str, str | None]]:
     return [
         ("Trained on", f"{manifest['train_count']:,} photos of {len(manifest['classes']):,} people"),
         ("Left out", _left_out(manifest["metrics"].get("photos_left_out") or {})),
+        ("To look at", show_findings(manifest["metrics"].get("label_findings") or {})),
         ("Test photos", f"{test['photos']:,}" if test else "none: import some with `--split test`"),
         ("Nearest right", show_share(test.get("rank1_accuracy"))),
         ("Named right", show_share(test.get("tpir"))),

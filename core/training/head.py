@@ -18,6 +18,7 @@ from core.errors import RunCancelledError
 from core.nets.servable import Servable
 from core.records import EpochProgress, Example, PersonClass
 from core.training.dataset import load_crops, usable_people
+from core.training.findings import describe_labels
 from core.training.prototypes import (
     HEAD,
     Embeddings,
@@ -68,6 +69,9 @@ def train_head(
         (train, train_skipped), (test, test_skipped) = (
             embed_photos(examples, embed, request, load_crop, should_stop) for examples in (request.train, request.test)
         )
+    problems = describe_labels(
+        request.train, train_skipped, train.vectors.numpy(), train.labels.numpy(), request.classes
+    )
     classes, without, new_labels = usable_people(request.classes, train.labels)
     train, test = train.relabelled(new_labels), test.relabelled(new_labels)
     test = test.rows(test.labels > -2)
@@ -89,6 +93,7 @@ def train_head(
             "people": len(classes),
             "people_without_photos": [person.name for person in without],
             "photos_skipped": len(skipped),
+            "label_findings": problems,
         },
         epochs=tuple(history),
         skipped=skipped,
