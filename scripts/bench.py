@@ -1,6 +1,6 @@
 """`facefleet bench`: the pipeline in a bare loop against the same pipeline through the queue, paired in one run.
 
-The group's other benchmark, of accuracy, is in scripts/bench_accuracy.py.
+The group's others are in scripts/bench_accuracy.py and scripts/bench_rescore.py.
 """
 
 import tempfile
@@ -12,6 +12,7 @@ import click
 
 from core.settings import Settings
 from scripts.bench_accuracy import accuracy
+from scripts.bench_rescore import rescore
 from scripts.common import Invocation, command
 from scripts.output import add_row, make_console, make_table, print_fields, say, show_share, write_json
 from scripts.progress import show_progress
@@ -67,6 +68,7 @@ def speed(invocation: Invocation, photos: str | None, count: int, workers: int, 
 
 
 bench.add_command(accuracy)
+bench.add_command(rescore)
 
 
 def _print(document: dict[str, Any]) -> None:

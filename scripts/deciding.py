@@ -103,8 +103,9 @@ def decide_page(session: "Session", page: StoredPage, model: DecidingModel) -> D
         low_quality[row] = bool(gate_reasons(face.face.quality_reasons))
     decided = decide_stored(page.vectors, low_quality, model.gallery, model.rule)
     rows = _as_rows(decided, model.person_ids)
-    merged: NDArray[np.bool_] = np.isin(model.person_ids[decided.nearest], list(corrections.counts_as)).any(axis=1)
-    stored |= _load_rows(session, page, [row for row in np.flatnonzero(merged).tolist() if row not in stored])
+    merged = np.isin(model.person_ids[decided.nearest], list(corrections.counts_as))
+    touched = np.flatnonzero(merged.any(axis=1)).tolist()
+    stored |= _load_rows(session, page, [row for row in touched if row not in stored])
     reasons = {}
     for row, face in stored.items():
         rows[row], of_face = _corrected(face, rows[row], corrections, model)

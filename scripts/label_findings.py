@@ -3,7 +3,6 @@
 import shlex
 from typing import Any
 
-from core.images.uris import photo_name
 from scripts.output import show_count
 
 KINDS = {
@@ -38,17 +37,7 @@ def mending(finding: dict[str, Any]) -> str:
     """Return the command that mends a finding."""
     if finding["photo"] is None:
         return "facefleet people import DIR"
-    photo = shlex.quote(_as_typed(finding["photo"]))
+    photo = shlex.quote(finding["photo"])
     if finding["suggested"] is not None:
         return f"facefleet label {photo} --is {shlex.quote(finding['suggested'])}"
     return f"facefleet label {photo} --ignore"
-
-
-def _as_typed(uri: str) -> str:
-    """Return a photo as a person types it: a file by its path."""
-    from core.images.uris import local_path
-
-    return str(local_path(uri) or uri)
-
-
-__all__ = ["KINDS", "count_kinds", "mending", "photo_name", "show_findings"]

@@ -7,6 +7,7 @@ import click
 from core.settings import Settings
 from scripts.common import Invocation, command, open_database
 from scripts.documents import model_summary
+from scripts.model_diff import diff
 from scripts.model_report import print_model, print_models
 from scripts.output import make_console, write_json
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 @click.group()
 def model() -> None:
     """Look at the model versions and their history."""
+
+
+model.add_command(diff)
 
 
 @command("list", group=model, example="facefleet model list")

@@ -14,6 +14,7 @@ from scripts.output import (
     show_time,
     write_json,
 )
+from scripts.people_check import check
 from scripts.people_import import import_
 
 _PHOTOS_SHOWN = 20
@@ -25,6 +26,7 @@ def people() -> None:
 
 
 people.add_command(import_)
+people.add_command(check)
 
 
 @command("list", group=people, example="facefleet people list")

@@ -85,7 +85,7 @@ class PictureWriter:
     """
 
     def __init__(self, settings: Settings, folder: Path) -> None:
-        _check_folder(folder)
+        check_folder(folder)
         self._settings = settings
         self._folder = folder
 
@@ -127,7 +127,7 @@ class PictureWriter:
             InputError: it cannot be written.
         """
         file = self._folder / painted.photo.file_name
-        _make_folder(self._folder)
+        make_folder(self._folder)
         with replacing(file) as stream:
             stream.write(painted.jpeg)
 
@@ -140,7 +140,7 @@ def _photos(rows: "Iterable[Row]", session: "Session") -> Iterator[Photo]:
         yield Photo(job=job, item=item, uri=of_photo[0]["uri"], rows=of_photo, sha256=sha256)
 
 
-def _check_folder(folder: Path) -> None:
+def check_folder(folder: Path) -> None:
     """Refuse a folder that holds anything else than earlier pictures; hidden files are the desktop's.
 
     Raises:
@@ -154,7 +154,7 @@ def _check_folder(folder: Path) -> None:
         ) from error
     if foreign is not None:
         raise InputError(
-            f"{folder} holds {foreign}, which is no picture of `results --pictures`. Nothing was written, so that "
+            f"{folder} holds {foreign}, which is no picture of this command. Nothing was written, so that "
             "nothing is mixed up or overwritten. Name a folder that is new, empty, or holds earlier pictures alone."
         )
 
@@ -172,7 +172,12 @@ def _is_ours(entry: "os.DirEntry[str]") -> bool:
         return OURS in stream.read(_HEAD_BYTES)
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make a folder for pictures.
+
+    Raises:
+        InputError: it cannot be made.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

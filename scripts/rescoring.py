@@ -3,7 +3,7 @@
 How a page is read and written is in db/rescore.py, what a model makes of it in scripts/deciding.py.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -44,8 +44,12 @@ class Tally:
 
     def add(self, page: StoredPage, new: Sequence[NewOutcome]) -> None:
         """Count a page."""
-        self.faces += len(page)
-        for outcome, person, after in zip(page.outcomes, page.person_ids, new, strict=True):
+        self.count(zip(page.outcomes, page.person_ids, strict=True), new)
+
+    def count(self, before: Iterable[tuple[str, int | None]], new: Sequence[NewOutcome]) -> None:
+        """Count faces: outcome and person of each before, and its outcome now."""
+        self.faces += len(new)
+        for (outcome, person), after in zip(before, new, strict=True):
             if person != after.person_id or outcome != after.outcome:
                 self._count(self._now(person), self._now(after.person_id), other_outcome=outcome != after.outcome)
 

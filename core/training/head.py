@@ -65,7 +65,7 @@ def train_head(
         RunCancelledError: `should_stop` said so.
         SourceUnreachableError: out of `load_crop`.
     """
-    with _compiled(embedder, request) as embed:
+    with compile_embedder(embedder, request) as embed:
         (train, train_skipped), (test, test_skipped) = (
             embed_photos(examples, embed, request, load_crop, should_stop) for examples in (request.train, request.test)
         )
@@ -126,7 +126,7 @@ class CompiledEmbedder:
 
 
 @contextmanager
-def _compiled(embedder: "Embedder", request: TrainingRequest) -> Iterator[CompiledEmbedder]:
+def compile_embedder(embedder: "Embedder", request: TrainingRequest) -> Iterator[CompiledEmbedder]:
     """Compile an embedder for the run's device; the embedder is left on the CPU."""
     device = torch.device(request.device)
     module = torch.jit.freeze(torch.jit.script(copy.deepcopy(embedder).to(device).eval()))

@@ -1,0 +1,161 @@
+"""`facefleet bench rescore`: how fast faces are decided about anew, alone and with the ledger around it."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from core.clock import utc_now
+from core.errors import InputError
+from scripts.common import Invocation, command
+from scripts.machine import describe_machine
+from scripts.output import add_row, make_console, make_table, print_fields, say, write_json
+from scripts.progress import show_progress
+
+if TYPE_CHECKING:
+    from db.engine import Database
+    from scripts.bench_faces import MadeUpFaces
+
+
+@command(
+    "rescore",
+    example="facefleet bench rescore\nfacefleet bench rescore --faces 200000 --people 60 --people 1000 --json",
+)
+@click.option("--faces", type=click.IntRange(1, 10_000_000), default=100_000, help="Stored faces, one a photo.")
+@click.option(
+    "--people",
+    "galleries",
+    type=click.IntRange(2, 100_000),
+    multiple=True,
+    default=(60, 1000),
+    help="People whom the model knows; may be given several times.",
+)
+@click.option(
+    "--database",
+    "url",
+    metavar="URL",
+    help="An empty database to measure in; its tables are removed again.",
+    show_default="a SQLite file that is removed",
+)
+def rescore(invocation: Invocation, faces: int, galleries: tuple[int, ...], url: str | None) -> None:
+    """Measure how fast stored faces are decided about anew: deciding alone, and with reading and writing them.
+
+    Faces are made up: embeddings of 256 numbers, half of them of people whom the model knows. Every face's row changes.
+    """
+    invocation.on_interrupt = "What was made to measure with is removed."
+    rounds = []
+    with show_progress("Measuring", len(galleries)) as bar:
+        for number, people in enumerate(galleries):
+            rounds.append(_measure(faces, people, url))
+            bar.update(done=number + 1)
+    document = {"faces": faces, "rounds": rounds, "machine": describe_machine()}
+    if invocation.as_json:
+        write_json(document)
+    else:
+        _print(document)
+
+
+def _measure(count: int, people: int, url: str | None) -> dict[str, Any]:
+    """Measure with a model of so many people."""
+    from scripts.bench_faces import make_faces, store_faces
+    from scripts.rescoring import Rescoring
+
+    faces = make_faces(count, people)
+    decide_s, decide_cpu_s = _decide_alone(faces)
+    with _empty_database(url) as database:
+        store_faces(database, faces)
+        begun, begun_cpu = time.perf_counter(), time.process_time()
+        tally = Rescoring(
+            database, faces.model, job_id=None, only_while_serving=False, clock=utc_now, tell=lambda _: None
+        ).run()
+        whole_s, whole_cpu_s = time.perf_counter() - begun, time.process_time() - begun_cpu
+        kind = "sqlite" if database.is_sqlite else "postgresql"
+    return {
+        "database": kind,
+        "people": people,
+        "changed": tally.changed,
+        "deciding": _rates(count, decide_s, decide_cpu_s),
+        "whole": _rates(count, whole_s, whole_cpu_s),
+    }
+
+
+def _decide_alone(faces: "MadeUpFaces") -> tuple[float, float]:
+    """Decide about all faces at once; return seconds, and seconds of computing."""
+    import numpy as np
+
+    from core.faces.rescore import decide_stored
+
+    low_quality = np.zeros(faces.count, bool)
+    gallery, rule = faces.model.gallery, faces.model.rule
+    decide_stored(faces.stored[: faces.row_bytes], low_quality[:1], gallery, rule)  # loads what is loaded once
+    begun, begun_cpu = time.perf_counter(), time.process_time()
+    decide_stored(faces.stored, low_quality, gallery, rule)
+    return time.perf_counter() - begun, time.process_time() - begun_cpu
+
+
+def _rates(count: int, seconds: float, cpu_seconds: float) -> dict[str, float]:
+    """Return faces a second, by the clock and by the computing time of this process."""
+    return {
+        "seconds": round(seconds, 3),
+        "faces_per_s": round(count / seconds, 1),
+        "faces_per_cpu_s": round(count / max(cpu_seconds, 1e-9), 1),
+    }
+
+
+@contextmanager
+def _empty_database(url: str | None) -> Iterator["Database"]:
+    """Open a database with empty tables, which are removed at the end.
+
+    Raises:
+        InputError: it holds tables already.
+    """
+    from sqlalchemy import inspect, text
+
+    from db import schema
+    from db.engine import Database
+    from db.tables import Base
+
+    with TemporaryDirectory(prefix="facefleet-bench-") as folder:
+        database = Database(url or f"sqlite:///{Path(folder) / 'bench.db'}")
+        try:
+            if inspect(database.engine).get_table_names():
+                raise InputError(
+                    f"{database.shown_url} holds tables already. Nothing was measured, so that nothing of them is lost. "
+                    "Name an empty database."
+                )
+            schema.upgrade(database)
+            try:
+                yield database
+            finally:
+                Base.metadata.drop_all(database.engine)
+                with database.write() as session:
+                    session.execute(text("DROP TABLE alembic_version"))
+        finally:
+            database.close()
+
+
+def _print(document: dict[str, Any]) -> None:
+    """Show the figures side by side."""
+    table = make_table([">People", "", ">faces/s", ">faces/s of computing"])
+    for figures in document["rounds"]:
+        for key, title in (
+            ("deciding", "deciding alone"),
+            ("whole", f"read, decided, written ({figures['database']})"),
+        ):
+            rates = figures[key]
+            add_row(table, figures["people"], title, f"{rates['faces_per_s']:,.0f}", f"{rates['faces_per_cpu_s']:,.0f}")
+    console = make_console()
+    console.print(table)
+    machine = document["machine"]
+    print_fields(
+        console,
+        [
+            ("work", f"{document['faces']:,} faces, each of which changes"),
+            ("machine", f"{machine['cores']} cores, {machine['cpu']}"),
+        ],
+    )
+    say("Of computing: by the time that this process computed, whatever else the machine did.")
