@@ -116,7 +116,11 @@ class Bulk:
         finding = [f"{table}.{column} = changed.{column}" for column in keys]
         finding += [f"{table}.{column} IS NOT DISTINCT FROM changed.was_{column}" for column in unchanged]
         updating = f"UPDATE {table} SET {setting} FROM changed WHERE {within} AND {' AND '.join(finding)}"  # noqa: S608
-        return self._connection.exec_driver_sql(updating).rowcount
+        # Of rows that are younger than its statistics PostgreSQL expects few, and would compare each with all of these.
+        self._connection.exec_driver_sql("SET LOCAL enable_nestloop = off")
+        updated = self._connection.exec_driver_sql(updating).rowcount
+        self._connection.exec_driver_sql("SET LOCAL enable_nestloop = on")
+        return updated
 
     def _spelled(self, statement: str) -> str:
         return statement.replace("?", "%s") if self._postgresql else statement

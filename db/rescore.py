@@ -25,10 +25,7 @@ PAGE_FACES = 4096
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StoredPage:
-    """Faces of some photos of a job, as columns: entry n of each list is of one face; by photo and number of the face.
-
-    One job at a time: PostgreSQL takes a range of (job, photo) for a single row, and joins two of them row by row.
-    """
+    """Faces of some photos of a job, as columns: entry n of each list is of one face. By photo and face."""
 
     job_id: int
     after: int
@@ -76,6 +73,9 @@ def read_page(
 ) -> StoredPage | None:
     """Return the faces of the next photos of a job; None when there are no more.
 
+    Faces and embeddings are read each for itself. Of a job that is younger than its statistics PostgreSQL expects one
+    row, and would join two such ranges row by row: 4,096 times 4,096.
+
     Args:
         session: a session, which is a write session when the page is to be written.
         job_id: the job.
@@ -96,20 +96,27 @@ def read_page(
     (until,) = photos[-1]
     rows = bulk.fetch(
         "SELECT f.ordinal, f.face_index, f.outcome, f.person_id, f.label_id, f.model_id, "  # noqa: S608
-        f"f.quality_reasons <> {bulk.json_mark}, e.vector FROM faces f "
-        "LEFT JOIN embeddings e ON e.job_id = f.job_id AND e.ordinal = f.ordinal AND e.face_index = f.face_index "
-        "AND e.backbone_sha256 = ? AND length(e.vector) = ? AND e.job_id = ? AND e.ordinal > ? AND e.ordinal <= ? "
+        f"f.quality_reasons <> {bulk.json_mark} FROM faces f "
         f"WHERE {wanted} AND f.ordinal <= ? ORDER BY f.ordinal, f.face_index",
-        ("[]", bytes.fromhex(backbone_sha256), 2 * dim, job_id, after, until, job_id, after, until),
+        ("[]", job_id, after, until),
     )
-    return _as_page(rows, job_id, after, until)
+    embedded = bulk.fetch(
+        "SELECT ordinal, face_index, vector FROM embeddings WHERE job_id = ? AND ordinal > ? AND ordinal <= ? "
+        "AND backbone_sha256 = ? AND length(vector) = ?",
+        (job_id, after, until, bytes.fromhex(backbone_sha256), 2 * dim),
+    )
+    vectors = {(ordinal, face_index): vector for ordinal, face_index, vector in embedded}
+    return _as_page(rows, vectors, job_id, after, until)
 
 
-def _as_page(rows: Sequence[tuple[Any, ...]], job_id: int, after: int, until: int) -> StoredPage:
+def _as_page(
+    rows: Sequence[tuple[Any, ...]], vectors: Mapping[tuple[int, int], bytes], job_id: int, after: int, until: int
+) -> StoredPage:
     """Turn rows into columns, without those that have no embedding."""
-    kept = [row for row in rows if row[-1] is not None]
-    columns = list(zip(*kept, strict=True)) or [()] * 8
-    ordinals, indices, outcomes, people, labels, models, low, vectors = columns
+    found = [vectors.get((row[0], row[1])) for row in rows]
+    kept = [row for row, vector in zip(rows, found, strict=True) if vector is not None]
+    columns = list(zip(*kept, strict=True)) or [()] * 7
+    ordinals, indices, outcomes, people, labels, models, low = columns
     return StoredPage(
         job_id=job_id,
         after=after,
@@ -121,7 +128,7 @@ def _as_page(rows: Sequence[tuple[Any, ...]], job_id: int, after: int, until: in
         label_ids=list(labels),
         model_ids=list(models),
         low_quality=list(map(bool, low)),
-        vectors=b"".join(vectors),
+        vectors=b"".join(vector for vector in found if vector is not None),
         without_embedding=len(rows) - len(kept),
     )
 

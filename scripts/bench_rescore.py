@@ -124,7 +124,7 @@ def _empty_database(url: str | None) -> Iterator["Database"]:
         try:
             if inspect(database.engine).get_table_names():
                 raise InputError(
-                    f"{database.shown_url} holds tables already. Nothing was measured, so that nothing of them is lost. "
+                    f"{database.shown_url} holds tables already. Nothing was measured, so that none is lost. "
                     "Name an empty database."
                 )
             schema.upgrade(database)

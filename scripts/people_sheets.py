@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from PIL import Image, ImageDraw
 
 from core.errors import FacefleetError
@@ -28,7 +29,7 @@ _ROWS = 40  # of one sheet; the most striking come first
 _QUALITY = 90
 _PAPER, _INK, _WRONG, _MISSING = (255, 255, 255), (20, 20, 20), (213, 94, 0), (225, 225, 225)
 """Vermillion marks what looks wrong (Okabe and Ito's palette for all kinds of sight)."""
-_SAYS = {"mislabelled": "looks like somebody else", "unlike": "looks like nobody", "duplicate": "nearly the same"}
+_SAYS = {"mislabelled": "wrong name?", "unlike": "unlike others", "duplicate": "near-duplicate"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,21 +85,22 @@ def _draw_sheet(checked: "CheckedPhotos", findings: "Sequence[Finding]", fonts: 
 def _groups(checked: "CheckedPhotos", finding: "Finding") -> list[_Group]:
     """Return a photo, those of its person that it is most like, and those of whom it looks like."""
     assert finding.photo is not None  # noqa: S101 - only such findings are drawn
-    own = _nearest(checked, finding.photo, finding.person)
+    wrong = {each.photo for each in checked.findings if each.kind.value != "duplicate"}
+    own = _nearest(checked, finding.photo, finding.person, wrong)
     groups = [
         _Group(caption=_SAYS[finding.kind.value], rows=(finding.photo,), marked=True),
         _Group(caption=checked.classes[finding.person].name, rows=own),
     ]
     if finding.suggested is not None:
-        like = _nearest(checked, finding.photo, finding.suggested)
+        like = _nearest(checked, finding.photo, finding.suggested, wrong)
         groups.append(_Group(caption=checked.classes[finding.suggested].name, rows=like))
     return groups
 
 
-def _nearest(checked: "CheckedPhotos", photo: int, person: int) -> tuple[int, ...]:
-    """Return the photos of a person that are most like this one, the most similar first."""
-    rows = (checked.labels == person).nonzero()[0]
-    rows = rows[rows != photo]
+def _nearest(checked: "CheckedPhotos", photo: int, person: int, wrong: set[int | None]) -> tuple[int, ...]:
+    """Return the photos of a person, without those that look wrong, that are most like this one, the nearest first."""
+    of_person = (checked.labels == person).nonzero()[0].tolist()
+    rows = np.array([row for row in of_person if row != photo and row not in wrong], np.int64)
     cosines = checked.vectors[rows] @ checked.vectors[photo]
     return tuple(int(row) for row in rows[(-cosines).argsort(kind="stable")[:_BESIDE]])
 
