@@ -9,6 +9,7 @@ import click
 
 from core.settings import Settings
 from core.weights.spec import DEFAULT_EMBEDDER
+from core.weights.store import WeightsStore
 from scripts.bench_accuracy_report import print_accuracy
 from scripts.common import Invocation, command
 from scripts.failures import ExitCode
@@ -18,6 +19,7 @@ from scripts.photo_folders import find_labelled, find_photos
 from scripts.progress import show_progress
 
 if TYPE_CHECKING:
+    from scripts.bench_learning import Backbone
     from scripts.bench_seen import SeenPhotos
 
 _ERRORS_KEPT = 20
@@ -54,10 +56,13 @@ def accuracy(
     embedded as workers do it. A photo is taken to be about one face: the largest and nearest the middle, a good one
     before a poor one. That is right for labelled press photos, and wrong for photos of groups.
     """
+    from scripts.bench_learning import Backbone
     from scripts.bench_protocols import check_people
     from scripts.bench_seen import look_at, open_backbone
 
     settings = Settings.from_env()
+    spec = WeightsStore.from_settings(settings).get_spec(backbone).embedder
+    measured = Backbone(name=backbone, published=spec.scores if spec else None)
     invocation.on_interrupt = "Nothing was stored."
     labelled = find_labelled(folder)
     unlabelled = find_photos(strangers) if strangers else []
@@ -68,7 +73,7 @@ def accuracy(
         variant = recogniser.engine.variant
     document = {
         "backbone": backbone,
-        **measure(known, others, counts, draws),
+        **measure(known, others, counts, draws, measured),
         "seconds": time.monotonic() - begun_s,
         "machine": {**describe_machine(), "variant": variant},
     }
@@ -80,7 +85,13 @@ def accuracy(
         raise click.exceptions.Exit(ExitCode.FAILURES)
 
 
-def measure(known: "SeenPhotos", strangers: "SeenPhotos", counts: Sequence[int], draws: int) -> dict[str, Any]:
+def measure(
+    known: "SeenPhotos",
+    strangers: "SeenPhotos",
+    counts: Sequence[int],
+    draws: int,
+    backbone: "Backbone",
+) -> dict[str, Any]:
     """Return all figures as JSON.
 
     Args:
@@ -88,6 +99,7 @@ def measure(known: "SeenPhotos", strangers: "SeenPhotos", counts: Sequence[int],
         strangers: photos of others; may be none.
         counts: how many photos a person is learned from.
         draws: how often each choice is drawn.
+        backbone: what made the embeddings.
 
     Raises:
         InputError: fewer than two people have more good photos than are learned from.
@@ -102,7 +114,7 @@ def measure(known: "SeenPhotos", strangers: "SeenPhotos", counts: Sequence[int],
             def tell(done: int, before: int = place * draws) -> None:
                 bar.update(done=before + done)
 
-            identification.append(measure_identification(known, strangers, count, draws, tell))
+            identification.append(measure_identification(known, strangers, count, draws, tell, backbone))
     return {
         "known": {"people": len(set(known.owners.tolist())), **known.to_json()},
         "strangers": strangers.to_json() if len(strangers) or strangers.errors else None,

@@ -8,22 +8,27 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from core.errors import InputError
-from core.training.calibrate import Probes, named
-from core.training.head import train_on
+from core.faces.match import confidences
+from core.training.calibrate import joined, named
+from core.training.metrics import expected_calibration_error
 from core.training.protocols import draw_pairs, threshold_at_fpir, tpir_at, verify_pairs
-from core.training.prototypes import Embeddings, calibrate_head
-from core.training.request import TrainingRequest
+from scripts.bench_galleries import try_doubling, try_one_person, try_swapped
+from scripts.bench_learning import (
+    NO_FACE,
+    Backbone,
+    draw_photos,
+    learn,
+    probe_known,
+    probe_strangers,
+    share_named,
+)
 from scripts.bench_seen import SeenPhotos
-from workers.preparation import HEAD_RECIPE
 
 FPIRS = (0.01, 0.003)
 """Shares of strangers that may get a name, for the usual report."""
-_NO_FACE = -1.0
-"""Similarity of a photo without a face to anything."""
+UNKNOWN = Backbone(name="the backbone")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +49,12 @@ class Draw:
     """Share that they give another's name."""
     rule_fpir: float | None
     """Share of strangers that they give a name; None without any."""
+    calibration_error: float | None
+    """Mean gap between stated confidence and share of right candidates, strangers among them; None without any."""
+    doubled: tuple[float, float] | None
+    """Share of strangers named with half of the people, and when the others were enrolled afterwards."""
+    swapped_rank1: float | None
+    """`rank1` where some labels were swapped; None where there are too few to swap."""
 
 
 def measure_verification(seen: SeenPhotos, draws: int) -> dict[str, Any]:
@@ -54,7 +65,7 @@ def measure_verification(seen: SeenPhotos, draws: int) -> dict[str, Any]:
         pairs = draw_pairs(seen.owners, generator)
         cosines = np.einsum("nd,nd->n", seen.vectors[pairs.first], seen.vectors[pairs.second])
         both = seen.found[pairs.first] & seen.found[pairs.second]
-        scores = np.where(both, cosines, _NO_FACE).astype(np.float32)
+        scores = np.where(both, cosines, NO_FACE).astype(np.float32)
         figures.append(verify_pairs(scores, pairs, seen.owners, generator))
     return {
         "pairs_within": figures[0].pairs_within,
@@ -69,7 +80,12 @@ def measure_verification(seen: SeenPhotos, draws: int) -> dict[str, Any]:
 
 
 def measure_identification(
-    known: SeenPhotos, strangers: SeenPhotos, photos_a_person: int, draws: int, on_draw: Callable[[int], None]
+    known: SeenPhotos,
+    strangers: SeenPhotos,
+    photos_a_person: int,
+    draws: int,
+    on_draw: Callable[[int], None],
+    backbone: Backbone = UNKNOWN,
 ) -> dict[str, Any]:
     """Learn people from a few photos each, drawn several times, and try the others and the strangers.
 
@@ -80,7 +96,7 @@ def measure_identification(
     check_people(good, photos_a_person, "photos with a good face")
     done = []
     for number in range(draws):
-        done.append(_try(known, strangers, photos_a_person, number))
+        done.append(_try(known, strangers, photos_a_person, number, backbone))
         on_draw(number + 1)
     return {
         "photos_a_person": photos_a_person,
@@ -95,6 +111,13 @@ def measure_identification(
             "tpir": spread([each.rule_tpir for each in done]),
             "named_wrong": spread([each.rule_named_wrong for each in done]),
             "fpir": spread([each.rule_fpir for each in done]),
+            "expected_calibration_error": spread([each.calibration_error for each in done]),
+        },
+        "galleries": {
+            "one_person_fpir": spread(try_one_person(known, strangers, photos_a_person, backbone)),
+            "half_fpir": spread([each.doubled and each.doubled[0] for each in done]),
+            "doubled_fpir": spread([each.doubled and each.doubled[1] for each in done]),
+            "swapped_rank1": spread([each.swapped_rank1 for each in done]),
         },
     }
 
@@ -126,60 +149,28 @@ def spread(values: Sequence[float | None]) -> dict[str, float] | None:
     return {"mean": float(np.mean(there)), "min": min(there), "max": max(there)}
 
 
-def _try(known: SeenPhotos, strangers: SeenPhotos, photos_a_person: int, number: int) -> Draw:
+def _try(known: SeenPhotos, strangers: SeenPhotos, photos_a_person: int, number: int, backbone: Backbone) -> Draw:
     """Learn from some photos, and try the rest."""
-    learned, tried, labels = _draw_photos(known, photos_a_person, np.random.default_rng([photos_a_person, number]))
-    request = TrainingRequest(classes=(), train=(), test=(), recipe=HEAD_RECIPE, seed=number)
-    photos = _embeddings(known.vectors[learned], labels[learned])
-    final, rehearsals, _ = train_on(photos, request, lambda _: None, lambda: False)
-    rule = calibrate_head(rehearsals, final, photos).rule
-    probes = _without_names(final.probe(_embeddings(known.vectors[tried], labels[tried])), known.found[tried])
-    given = named(probes, rule) & known.good[tried]
-    tpir, rule_fpir = None, None
+    draw = draw_photos(known, photos_a_person, number)
+    learned = learn(known.vectors[draw.learned], draw.labels[draw.learned], number, backbone)
+    probes = probe_known(learned.head, known, draw.tried, draw.labels)
+    given = named(probes, learned.rule) & known.good[draw.tried]
+    tpir, everybody = None, probes
     if len(strangers):
-        others = _without_names(final.probe(_embeddings(strangers.vectors, strangers.owners)), strangers.found)
+        others = probe_strangers(learned.head, strangers)
         thresholds = [threshold_at_fpir(others.similarity, fpir) for fpir in FPIRS]
         tpir = tuple(tpir_at(threshold, probes.similarity, probes.right) for threshold in thresholds)
-        rule_fpir = float((named(others, rule) & strangers.good).mean())
+        everybody = joined([probes, others])
+    stated = confidences(everybody.similarity, everybody.margin, learned.rule.calibration)
     return Draw(
-        people=int(labels.max()) + 1,
-        photos=len(tried),
+        people=draw.people,
+        photos=len(draw.tried),
         rank1=float(probes.right.mean()),
         tpir=tpir,
         rule_tpir=float((given & probes.right).mean()),
         rule_named_wrong=float((given & ~probes.right).mean()),
-        rule_fpir=rule_fpir,
-    )
-
-
-def _draw_photos(
-    known: SeenPhotos, photos_a_person: int, generator: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Draw the photos to learn from among the good ones.
-
-    Returns:
-        Rows to learn from, rows to try (all others of the same people), and the class of every photo (-1: of none).
-    """
-    learned: list[NDArray[np.int64]] = []
-    labels = np.full(len(known), -1, np.int64)
-    for owner in np.unique(known.owners):
-        rows = np.flatnonzero((known.owners == owner) & known.good)
-        if len(rows) > photos_a_person:
-            labels[known.owners == owner] = len(learned)
-            learned.append(generator.choice(rows, photos_a_person, replace=False))
-    chosen = np.sort(np.concatenate(learned))
-    return chosen, np.setdiff1d(np.flatnonzero(labels >= 0), chosen), labels
-
-
-def _embeddings(vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> Embeddings:
-    return Embeddings(vectors=torch.from_numpy(vectors), labels=torch.from_numpy(labels))
-
-
-def _without_names(probes: Probes, found: NDArray[np.bool_]) -> Probes:
-    """Take a photo without a face as near to nobody."""
-    return Probes(
-        similarity=np.where(found, probes.similarity, np.float32(_NO_FACE)),
-        margin=np.where(found, probes.margin, np.float32(0.0)),
-        right=probes.right & found,
-        people=probes.people,
+        rule_fpir=share_named(learned, strangers),
+        calibration_error=expected_calibration_error(stated, everybody.right) if len(strangers) else None,
+        doubled=try_doubling(known, strangers, draw, number, backbone),
+        swapped_rank1=try_swapped(known, draw, number, backbone),
     )

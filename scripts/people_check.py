@@ -131,7 +131,7 @@ def _embed(
     examples: "list[Example]", classes: "list[PersonClass]", prepared: Any, settings: Settings
 ) -> "tuple[NDArray[np.float32], NDArray[np.int64], tuple[SkippedPhoto, ...]]":
     """Embed photos as training does it: vectors and labels of those that can be used, and the others."""
-    from core.training.head import compile_embedder, embed_photos
+    from core.training.head_data import compile_embedder, embed_photos
     from core.training.request import TrainingRequest
 
     request = TrainingRequest(

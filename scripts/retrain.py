@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from core.clock import utc_now
-from core.errors import RedisUnreachableError, TooFewPeopleError
+from core.errors import InputError, RedisUnreachableError, TooFewPeopleError
+from core.faces.rule import DEFAULT_FPIR
 from core.records import FacesMode, RunState
 from core.settings import Settings
 from core.weights.store import WeightsStore
@@ -16,15 +17,17 @@ from scripts.model_report import print_run_end
 from scripts.output import make_console, say, write_json
 from scripts.training_choice import RECIPES, choose_training
 from scripts.waiting import wait_for_run, why_run_waits
+from workers.preparation import HEAD_RECIPE
 
 if TYPE_CHECKING:
     from db.engine import Database
     from db.tables import Model, Run
 
-_FEWEST_PEOPLE = 2
+_FPIR_RANGE = (0.0001, 0.2)
+"""Beyond, no number of labels tells a threshold, or most strangers have somebody's name."""
 
 
-@command("retrain", example="facefleet retrain --wait\nfacefleet retrain --recipe seed --epochs 5 --no-activate --json")
+@command("retrain", example="facefleet retrain --wait\nfacefleet retrain --fpir 0.003 --no-activate --json")
 @click.option("--wait", is_flag=True, help="Show progress until the run ends.")
 @click.option("--recipe", type=click.Choice(RECIPES), help="How to train.", show_default="the backbone's")
 @click.option(
@@ -40,6 +43,13 @@ _FEWEST_PEOPLE = 2
     show_default="detect with pretrained weights, else crop",
 )
 @click.option("--epochs", type=click.IntRange(1, 10_000), help="Rounds over the photos.", show_default="the recipe's")
+@click.option(
+    "--fpir",
+    type=float,
+    metavar="SHARE",
+    default=DEFAULT_FPIR,
+    help="Share of strangers that may get a name: 0.01 is 1 %.",
+)
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Seed of all that is drawn by chance.")
 @click.option("--no-activate", is_flag=True, help="Register the model without letting it serve.")
 def retrain(
@@ -49,6 +59,7 @@ def retrain(
     backbone: str | None,
     faces: str | None,
     epochs: int | None,
+    fpir: float,
     seed: int,
     no_activate: bool,
 ) -> None:
@@ -57,6 +68,7 @@ def retrain(
     The run is queued at once and a trainer works on it; the model that serves goes on serving until the new one is
     trained, compiled and checked. Without Redis the run is recorded all the same, and the exit code is 3.
     """
+    _check_fpir(fpir)
     settings = Settings.from_env()
     choice = choose_training(
         WeightsStore.from_settings(settings), recipe, backbone, FacesMode(faces) if faces else None
@@ -65,6 +77,7 @@ def retrain(
         "backbone": choice.backbone,
         "faces": choice.faces.value,
         "epochs": epochs,
+        "fpir": fpir,
         "seed": seed,
         "activate": not no_activate,
         "who": current_user(),
@@ -84,20 +97,34 @@ def retrain(
         raise click.exceptions.Exit(ExitCode.FAILURES)
 
 
+def _check_fpir(fpir: float) -> None:
+    """Refuse a share of strangers that no threshold can be chosen for.
+
+    Raises:
+        InputError: it is none, or so small or large that it must be a mistake.
+    """
+    if not _FPIR_RANGE[0] <= fpir <= _FPIR_RANGE[1]:  # NaN too
+        raise InputError(
+            f"--fpir {fpir:g} is no share of strangers from {_FPIR_RANGE[0]:g} to {_FPIR_RANGE[1]:g}; nothing was "
+            "queued. Write 1 % as 0.01."
+        )
+
+
 def _queue_run(database: "Database", recipe: str, options: dict[str, Any]) -> "Run":
     """Record the run.
 
     Raises:
-        TooFewPeopleError: there is nothing to tell apart.
+        TooFewPeopleError: there is nobody to know, or from scratch nobody to tell them from.
     """
     from db.people import list_people
     from db.runs import create_run
 
     with database.write() as session:
         people = sum(person.train_photos > 0 for person in list_people(session))
-        if people < _FEWEST_PEOPLE:
+        fewest, what = (1, "one person") if recipe == HEAD_RECIPE else (2, "two people")
+        if people < fewest:
             raise TooFewPeopleError(
-                f"A model takes training photos of at least {_FEWEST_PEOPLE} people; there are photos of {people}. "
+                f"A model of this kind takes training photos of at least {what}; there are photos of {people}. "
                 "Nothing was queued. Import labelled photos: `facefleet people import DIR`, with DIR/<person>/<image>."
             )
         return create_run(session, recipe=recipe, options=options, now=utc_now())

@@ -13,6 +13,7 @@ from core.weights.spec import DETECTOR, WeightsSpec
 from core.weights.store import WeightsStore
 
 if TYPE_CHECKING:
+    from core.faces.impostors import PublishedScores
     from core.finding import FaceSource
     from core.images.read import PhotoReader
     from core.models.export import Origin
@@ -31,6 +32,8 @@ class Preparation:
     embedder: "Embedder | None"
     """The pretrained backbone; None when the network is trained from scratch."""
     backbone: str
+    published: "PublishedScores | None"
+    """What is known of its similarities; None of a network that is trained from scratch, and of most others."""
     origin: "Origin"
     """What the model's manifest says of all this."""
 
@@ -67,8 +70,9 @@ def prepare_training(
         embedder = load_embedder({file.name: store.read_verified(spec, file) for file in spec.files}, spec)
         size_px = embedder.input_size_px
         backbone, backbone_sha256, licences = spec.name, spec.digest, [_licence(spec)]
+        published = spec.embedder.scores if spec.embedder else None
     else:
-        embedder, backbone_sha256, licences = None, None, []
+        embedder, backbone_sha256, published, licences = None, None, None, []
         backbone = recipe_named(recipe).backbone
         size_px, template = NETWORKS[backbone].input_size_px, DEFAULT_TEMPLATE
     faces = FacesMode(options.get("faces") or FacesMode.CROP)
@@ -82,6 +86,7 @@ def prepare_training(
         load_crop=CropReader(_reader(settings), _source(detector, template, size_px, settings, device, threads)),
         embedder=embedder,
         backbone=backbone,
+        published=published,
         origin=Origin(
             faces=faces,
             template=template if faces is FacesMode.DETECT else None,

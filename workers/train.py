@@ -25,6 +25,7 @@ from core.errors import (
     RunCancelledError,
     SourceUnreachableError,
 )
+from core.faces.rule import DEFAULT_FPIR
 from core.records import RunState
 from core.settings import Settings
 from db import people, registry, runs
@@ -170,6 +171,7 @@ def _train(
         test=snapshot.test,
         recipe=lease.recipe,
         epochs=lease.options.get("epochs"),
+        fpir=lease.options.get("fpir", DEFAULT_FPIR),
         seed=lease.options.get("seed", 0),
         device=context.device,
         threads=context.threads,
@@ -181,7 +183,9 @@ def _train(
         "should_stop": heartbeat.should_stop,
     }
     if prepared.embedder is not None:
-        return train_head(request, prepared.embedder, backbone=prepared.backbone, **watched)
+        return train_head(
+            request, prepared.embedder, backbone=prepared.backbone, published=prepared.published, **watched
+        )
     checkpoints.mkdir(parents=True, exist_ok=True)
     return train_network(request, checkpoints=checkpoints, **watched)
 

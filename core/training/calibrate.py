@@ -4,18 +4,19 @@ Runs no network: the scores come from core.training.rehearsal.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.faces.match import candidates, confidences
-from core.faces.rule import RejectRule
+from core.faces.rule import DEFAULT_FPIR, RejectRule
+from core.training.logistic import fit_logistic
 from core.training.metrics import expected_calibration_error
 
-DEFAULT_FPIR = 0.01
 _FEW_PEOPLE = 6
 # Reasons and evidence for these three: docs/decisions/0008-reject-rule-from-few-people.md
 _KNOWN_REFUSED = 0.1
@@ -23,7 +24,7 @@ _BELOW_LOWERED, _BELOW_MOVED = 0.97, 0.95
 _DEVIATION_OF_ONE = 0.1  # a single photo shows no spread; this is about what strangers' scores have on real faces
 _LEAD_SHARE = 0.6  # unseen photos have shorter leads than those learned from
 _MOST_MARGIN = 0.25
-_RIDGE = 1e-3  # a photo, on the slopes: keeps the calibration finite where right and wrong do not overlap
+_RIDGE = 1e-3  # keeps the calibration finite where right and wrong do not overlap
 _FEWEST_TO_CALIBRATE = 5  # of each, right and wrong
 _DEFAULT_SLOPE = 20.0
 
@@ -71,6 +72,8 @@ class Calibration:
     """Of the stated confidence, cross-validated, 0..1; None with too few photos to say."""
     known: Probes
     strangers: Probes
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """More about the confidence, as a manifest keeps it."""
 
 
 def score_probes(
@@ -250,8 +253,10 @@ def _fit_confidence(
     fold = np.arange(len(right)) % 2
     stated = np.empty(len(right))
     for half in (0, 1):
-        stated[fold == half] = _confidence(features[fold == half], _fit_logistic(features, right, fold != half))
-    coefficients = _fit_logistic(features, right, np.ones(len(right), dtype=bool))
+        other = fold != half
+        coefficients = fit_logistic(features[other], right[other], np.ones(int(other.sum())), ridge=_RIDGE)
+        stated[fold == half] = _confidence(features[fold == half], coefficients)
+    coefficients = fit_logistic(features, right, np.ones(len(right)), ridge=_RIDGE)
     return coefficients, expected_calibration_error(stated, right)
 
 
@@ -261,45 +266,3 @@ def _features(probes: Probes) -> NDArray[np.float64]:
 
 def _confidence(features: NDArray[np.float64], coefficients: tuple[float, float, float]) -> NDArray[np.float64]:
     return confidences(features[:, 0].astype(np.float32), features[:, 1].astype(np.float32), coefficients)
-
-
-def _fit_logistic(
-    features: NDArray[np.float64], right: NDArray[np.bool_], use: NDArray[np.bool_]
-) -> tuple[float, float, float]:
-    """Fit P(right) by penalised maximum likelihood; a higher similarity or lead never lowers it."""
-    columns = [0, 1]
-    while True:
-        design = np.column_stack([np.ones(int(use.sum())), features[use][:, columns]])
-        weights = _newton(design, right[use].astype(np.float64))
-        if (weights[1:] >= 0.0).all():
-            break
-        del columns[int(weights[1:].argmin())]
-    slopes = dict(zip(columns, weights[1:].tolist(), strict=True))
-    return float(weights[0]), slopes.get(0, 0.0), slopes.get(1, 0.0)
-
-
-def _newton(design: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Minimise the logistic loss plus a ridge on the slopes; each step is halved until the loss falls."""
-    penalty = np.diag([0.0] + [_RIDGE * len(target)] * (design.shape[1] - 1))
-    weights = np.zeros(design.shape[1])
-    for _ in range(50):
-        p = 1.0 / (1.0 + np.exp(-design @ weights))
-        gradient = design.T @ (p - target) + penalty @ weights
-        curvature = (design.T * (p * (1.0 - p))) @ design + penalty + 1e-9 * np.eye(len(weights))
-        step = np.linalg.solve(curvature, gradient)
-        scale = 1.0
-        while scale > 1e-4 and _loss(design, target, penalty, weights - scale * step) > _loss(
-            design, target, penalty, weights
-        ):
-            scale /= 2.0
-        weights = weights - scale * step
-        if np.abs(step).max() < 1e-8:
-            break
-    return weights
-
-
-def _loss(
-    design: NDArray[np.float64], target: NDArray[np.float64], penalty: NDArray[np.float64], weights: NDArray[np.float64]
-) -> float:
-    score = design @ weights
-    return float((np.logaddexp(0.0, score) - target * score).sum() + 0.5 * weights @ penalty @ weights)

@@ -13,7 +13,6 @@ from core.errors import PhotoError, RunCancelledError, TooFewPeopleError, Traini
 from core.records import Example, PersonClass
 from core.training.request import LoadCrop, SkippedPhoto
 
-_FEWEST_PEOPLE = 2
 _PAGE = 256  # photos handed to the readers between two looks at should_stop
 
 
@@ -74,25 +73,27 @@ def load_crops(
 
 
 def usable_people(
-    classes: Sequence[PersonClass], labels: Tensor
+    classes: Sequence[PersonClass], labels: Tensor, *, fewest: int = 2
 ) -> tuple[tuple[PersonClass, ...], tuple[PersonClass, ...], Tensor]:
     """Tell people with a usable training photo from those without.
 
     Args:
         classes: all people.
-        labels (int64 [N]): whose the usable training photos are.
+        labels (int64 [N]): whose the usable training photos are; numbers below 0 are nobody's.
+        fewest: people that it takes: two to train a network from scratch, one on a pretrained backbone.
 
     Returns:
         Those with a photo, those without, and the new number of each class (int64; -2 for those without).
 
     Raises:
-        TooFewPeopleError: fewer than two have a photo.
+        TooFewPeopleError: fewer have a photo.
     """
-    present = torch.bincount(labels, minlength=len(classes)) > 0
-    if present.sum() < _FEWEST_PEOPLE:
+    present = torch.bincount(labels[labels >= 0], minlength=len(classes)) > 0
+    if present.sum() < fewest:
+        needed = "telling people apart takes at least two" if fewest > 1 else "it takes at least one"
         raise TooFewPeopleError(
-            f"Only {int(present.sum())} of {len(classes)} people have a usable training photo, and telling "
-            "people apart takes at least two; no model was made. Label photos of another person."
+            f"Only {int(present.sum())} of {len(classes)} people have a usable training photo, and {needed}; no model "
+            "was made. Label photos of another person, or mend those that cannot be used."
         )
     pairs = list(zip(classes, present.tolist(), strict=True))
     kept, without = (tuple(person for person, here in pairs if here is wanted) for wanted in (True, False))

@@ -1,44 +1,37 @@
 """Trains people on a frozen, pretrained backbone: every photo is embedded once, then a small head learns.
 
-The learning itself is in core.training.prototypes.
+The embedding is in core.training.head_data, the learning in core.training.prototypes.
 """
 
-import copy
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from core.errors import RunCancelledError
 from core.nets.servable import Servable
-from core.records import EpochProgress, Example, PersonClass
-from core.training.dataset import load_crops, usable_people
-from core.training.findings import describe_labels
+from core.records import EpochProgress, PersonClass
+from core.training.decision import calibrate_head
+from core.training.head_data import load_data
 from core.training.prototypes import (
     HEAD,
     Embeddings,
+    HardNegatives,
     Head,
     HeadRehearsal,
     build_rehearsals,
-    calibrate_head,
     train_heads,
     validate_heads,
 )
 from core.training.report import describe, score
-from core.training.reproducible import reproducible
-from core.training.request import LoadCrop, SkippedPhoto, TrainedNetwork, TrainingRequest
+from core.training.request import LoadCrop, TrainedNetwork, TrainingRequest
 
 if TYPE_CHECKING:
+    from core.faces.impostors import PublishedScores
     from core.nets.imported import Embedder, ImportedNetwork
     from core.training.calibrate import Calibration
-
-_BATCH = 32
-_PAGE = 256  # photos embedded between two looks at should_stop
 
 
 def train_head(
@@ -49,6 +42,7 @@ def train_head(
     load_crop: LoadCrop,
     on_epoch: Callable[[EpochProgress], None],
     should_stop: Callable[[], bool],
+    published: "PublishedScores | None" = None,
 ) -> TrainedNetwork:
     """Embed the photos, train, calibrate and judge a head.
 
@@ -59,112 +53,50 @@ def train_head(
         load_crop: reads one photo; called from `request.read_threads` threads.
         on_epoch: told of every finished epoch, in order.
         should_stop: asked between pages of photos and between epochs.
+        published: what is known of the backbone's similarities; None where nothing is.
 
     Raises:
-        TooFewPeopleError: fewer than two people have a usable photo.
+        TooFewPeopleError: nobody has a usable photo.
         RunCancelledError: `should_stop` said so.
         SourceUnreachableError: out of `load_crop`.
     """
-    with compile_embedder(embedder, request) as embed:
-        (train, train_skipped), (test, test_skipped) = (
-            embed_photos(examples, embed, request, load_crop, should_stop) for examples in (request.train, request.test)
-        )
-    problems = describe_labels(
-        request.train, train_skipped, train.vectors.numpy(), train.labels.numpy(), request.classes
+    data = load_data(request, embedder, load_crop, should_stop)
+    final, rehearsals, history = train_on(data.train, request, on_epoch, should_stop, data.negatives)
+    calibration = calibrate_head(
+        rehearsals,
+        final,
+        data.train,
+        published=published,
+        backbone=backbone,
+        strangers=data.strangers,
+        fpir=request.fpir,
     )
-    classes, without, new_labels = usable_people(request.classes, train.labels)
-    train, test = train.relabelled(new_labels), test.relabelled(new_labels)
-    test = test.rows(test.labels > -2)
-    final, rehearsals, history = train_on(train, request, on_epoch, should_stop)
-    calibration = calibrate_head(rehearsals, final, train)
-    skipped = train_skipped + test_skipped
     return TrainedNetwork(
         network=Servable(_with_head(embedder, final.gallery)).eval(),
         gallery=final.gallery,
-        classes=classes,
+        classes=data.classes,
         backbone=backbone,
         recipe=HEAD.name,
         input_size_px=embedder.input_size_px,
         embedding_dim=embedder.embedding_dim,
         rule=calibration.rule,
         metrics={
-            "test": judge(test, final, calibration, classes),
-            "rehearsal": describe(calibration),
-            "people": len(classes),
-            "people_without_photos": [person.name for person in without],
-            "photos_skipped": len(skipped),
-            "label_findings": problems,
+            "test": judge(data.test, final, calibration, data.classes),
+            "rehearsal": {**describe(calibration), **calibration.details},
+            "people": len(data.classes),
+            "people_without_photos": [person.name for person in data.without_photos],
+            "photos_skipped": len(data.skipped),
+            "label_findings": data.label_findings,
+            "photos_unlike_the_others": final.outliers,
+            "labelled_strangers": len(data.strangers),
+            "hard_negatives": int((data.negatives.classes >= 0).sum()),
         },
         epochs=tuple(history),
-        skipped=skipped,
+        skipped=data.skipped,
         seed=request.seed,
-        train_count=len(train),
-        test_count=len(test),
+        train_count=len(data.train),
+        test_count=len(data.test),
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class CompiledEmbedder:
-    """An embedder that is compiled for one batch size."""
-
-    module: torch.jit.ScriptModule
-    device: torch.device
-    input_size_px: int
-    embedding_dim: int
-
-    def __call__(self, crops: Tensor) -> Tensor:
-        """Embed crops (uint8 [N, 3, S, S]): float32 [N, D] of unit length, on the CPU."""
-        padded = F.pad(crops, (0, 0, 0, 0, 0, 0, 0, -len(crops) % _BATCH))  # another size would be compiled anew
-        with torch.inference_mode():
-            parts = [self._run(part) for part in torch.split(padded, _BATCH)]
-        return F.normalize(torch.cat(parts)[: len(crops)], dim=1)
-
-    def _run(self, crops: Tensor) -> Tensor:
-        x = (crops.to(self.device).float() / 255.0).contiguous(memory_format=torch.channels_last)
-        features: Tensor = self.module(x)
-        return features.cpu()
-
-
-@contextmanager
-def compile_embedder(embedder: "Embedder", request: TrainingRequest) -> Iterator[CompiledEmbedder]:
-    """Compile an embedder for the run's device; the embedder is left on the CPU."""
-    device = torch.device(request.device)
-    module = torch.jit.freeze(torch.jit.script(copy.deepcopy(embedder).to(device).eval()))
-    with reproducible(request):
-        yield CompiledEmbedder(
-            module=module, device=device, input_size_px=embedder.input_size_px, embedding_dim=embedder.embedding_dim
-        )
-
-
-def embed_photos(
-    examples: Sequence[Example],
-    embed: CompiledEmbedder,
-    request: TrainingRequest,
-    load_crop: LoadCrop,
-    should_stop: Callable[[], bool],
-) -> tuple[Embeddings, tuple[SkippedPhoto, ...]]:
-    """Embed photos page by page: their crops are never in memory together.
-
-    Raises:
-        RunCancelledError: `should_stop` said so.
-        SourceUnreachableError: out of `load_crop`.
-    """
-    vectors: list[Tensor] = [torch.empty(0, embed.embedding_dim)]
-    labels: list[Tensor] = [torch.empty(0, dtype=torch.int64)]
-    skipped: list[SkippedPhoto] = []
-    for start in range(0, len(examples), _PAGE):
-        page, missed = load_crops(
-            examples[start : start + _PAGE],
-            load_crop,
-            embed.input_size_px,
-            read_threads=request.read_threads,
-            should_stop=should_stop,
-        )
-        skipped.extend(missed)
-        if len(page):
-            vectors.append(embed(page.crops))
-            labels.append(page.labels)
-    return Embeddings(vectors=torch.cat(vectors), labels=torch.cat(labels)), tuple(skipped)
 
 
 def train_on(
@@ -172,10 +104,11 @@ def train_on(
     request: TrainingRequest,
     on_epoch: Callable[[EpochProgress], None],
     should_stop: Callable[[], bool],
+    negatives: HardNegatives | None = None,
 ) -> tuple[Head, list[HeadRehearsal], list[EpochProgress]]:
     """Train the head that is kept and its rehearsals, side by side."""
     epochs = request.epochs or HEAD.epochs
-    final = Head(photos, HEAD, epochs=epochs, seed=request.seed + 1)
+    final = Head(photos, HEAD, epochs=epochs, seed=request.seed + 1, negatives=negatives)
     rehearsals = build_rehearsals(photos, HEAD, epochs=epochs, seed=request.seed)
     history: list[EpochProgress] = []
     for epoch in range(epochs):

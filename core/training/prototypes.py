@@ -1,4 +1,4 @@
-"""A cosine head learning from the embeddings of a frozen backbone, and the rehearsals that leave each person out once.
+"""A cosine head learning from the embeddings of a frozen backbone, and the rehearsals that leave people out.
 
 Knows no photos and no networks.
 """
@@ -7,18 +7,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.training.calibrate import (
-    NO_PROBES,
-    Calibration,
-    Probes,
-    Trial,
-    calibrate,
-    score_probes,
-)
+from core.faces.gallery import find_typical
+from core.training.calibrate import NO_PROBES, Probes, joined, score_probes
 from core.training.dataset import renumber
 from core.training.loop import EpochFigures, sample_rows
 from core.training.split import RehearsalSplit, renumbered, split_into_folds
@@ -32,21 +27,40 @@ class HeadRecipe:
     epochs: int
     most_photos: int
     """Photos of an epoch, which is one step; of more, as many are drawn."""
+    most_logits: int
+    """Photos times people of an epoch, which bounds its memory and time; of more photos, fewer are drawn."""
     learning_rate: float
     """Of the first step; it falls to zero along a cosine."""
     scale: float
     """What cosines are multiplied by to make logits."""
+    margin: float
+    """Taken off the right person's cosine while training (CosFace, Wang et al., 2018); 0: plain softmax."""
     balance: float
     """0: every photo is drawn equally often; 1: every person is."""
     folds: int
     """Rehearsals; each person is a stranger to one of them."""
+    enough_strangers: int
+    """People left out by all rehearsals together; of more people, fewer rehearsals leave as many out."""
 
 
-_GUMBEL_SKEW = 1.14  # of the best of many unrelated scores, which is what a stranger's similarity is
-
-HEAD = HeadRecipe(name="head", epochs=20, most_photos=8192, learning_rate=1e-3, scale=16.0, balance=0.5, folds=10)
+HEAD = HeadRecipe(
+    name="head",
+    epochs=20,
+    most_photos=8192,
+    most_logits=8_000_000,
+    learning_rate=1e-3,
+    scale=16.0,
+    margin=0.0,
+    balance=0.5,
+    folds=10,
+    enough_strangers=500,
+)
 """So gentle a training moves prototypes little from the class means; docs/decisions/0013-head-on-a-frozen-backbone.md
 has the measurement."""
+
+_CLEAR = 0.15
+"""Cosine that a hard negative is pushed below: well under any threshold, well above what nobody has."""
+_PROBE_LOGITS = 8_000_000  # photos times people scored at once: 32 MB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,23 +84,50 @@ class Embeddings:
         return Embeddings(vectors=self.vectors, labels=renumber(self.labels, new_labels))
 
 
+@dataclass(frozen=True, kw_only=True)
+class HardNegatives:
+    """Photos that were once taken for people whom they do not show. A photo may stand there several times."""
+
+    vectors: Tensor
+    """float32 [M, D], unit length."""
+    classes: Tensor
+    """int64 [M]: whom each was taken for; a number below 0 is nobody's, and pushes nothing."""
+
+    def relabelled(self, new_labels: Tensor) -> "HardNegatives":
+        """Return the same where class c is `new_labels[c]` (int64)."""
+        return HardNegatives(vectors=self.vectors, classes=renumber(self.classes, new_labels))
+
+
 class Head:
     """Prototypes that learn to tell people apart.
 
+    A person with one photo stays where that photo is: it cannot tell in which direction the person varies, and moving
+    away from others alone names fewer of the known (docs/decisions/0014-thresholds-for-any-gallery.md).
+
     Args:
-        photos: what it learns from, with labels 0..C-1, each at least once.
+        photos: what it learns from, with labels 0..C-1, each at least once. Outliers among them are left out.
         recipe: how.
         epochs: how many will be trained.
         seed: of what is drawn.
+        negatives: whom to keep away from whom; numbered as the photos are.
     """
 
-    def __init__(self, photos: Embeddings, recipe: HeadRecipe, *, epochs: int, seed: int) -> None:
-        self._photos = photos
+    def __init__(
+        self, photos: Embeddings, recipe: HeadRecipe, *, epochs: int, seed: int, negatives: HardNegatives | None = None
+    ) -> None:
+        typical = typical_rows(photos)
+        self._photos = photos.rows(typical)
         self._recipe = recipe
         self._epochs = epochs
         self._generator = torch.Generator().manual_seed(seed)
-        self._prototypes = class_means(photos).requires_grad_()
+        self._prototypes = class_means(self._photos).requires_grad_()
+        self._negatives = negatives
+        self._moves = (torch.bincount(self._photos.labels) > 1).float()[:, None]
+        if negatives is not None:
+            self._moves[negatives.classes[negatives.classes >= 0]] = 1.0
         self._optimiser = torch.optim.Adam([self._prototypes], lr=recipe.learning_rate)
+        self.outliers = len(photos) - len(self._photos)
+        """Photos that were left out because they do not look like the others of their person."""
 
     @property
     def gallery(self) -> Tensor:
@@ -95,26 +136,51 @@ class Head:
 
     def train_one_epoch(self, epoch: int) -> EpochFigures:
         """Step once, in the epoch of this number (from 0)."""
-        rate = self._recipe.learning_rate * 0.5 * (1.0 + math.cos(math.pi * epoch / self._epochs))
+        recipe = self._recipe
+        rate = recipe.learning_rate * 0.5 * (1.0 + math.cos(math.pi * epoch / self._epochs))
         for group in self._optimiser.param_groups:
             group["lr"] = rate
-        count = min(len(self._photos), self._recipe.most_photos)
-        rows = sample_rows(self._photos.labels, count, self._recipe.balance, self._generator)
+        people = len(self._prototypes)
+        count = min(len(self._photos), recipe.most_photos, max(recipe.most_logits // people, 1))
+        rows = sample_rows(self._photos.labels, count, recipe.balance, self._generator)
         photos = self._photos.rows(rows)
-        logits = self._recipe.scale * F.linear(photos.vectors, F.normalize(self._prototypes, dim=1))
-        loss = F.cross_entropy(logits, photos.labels)
+        gallery = F.normalize(self._prototypes, dim=1)
+        cosines = F.linear(photos.vectors, gallery)
+        margins = torch.zeros_like(cosines).scatter_(1, photos.labels[:, None], recipe.margin)
+        loss = F.cross_entropy(recipe.scale * (cosines - margins), photos.labels)
         self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        (loss + self._push_away(gallery)).backward()  # type: ignore[no-untyped-call]
+        assert self._prototypes.grad is not None  # noqa: S101 - it was just computed
+        self._prototypes.grad *= self._moves
         self._optimiser.step()
-        right = (logits.argmax(dim=1) == photos.labels).float().mean()
+        right = (cosines.argmax(dim=1) == photos.labels).float().mean()
         return EpochFigures(loss=loss.item(), accuracy=right.item(), learning_rate=rate)
 
     def probe(self, photos: Embeddings) -> Probes:
         """Score photos; any label that is no class of this head is a stranger's."""
         if len(photos) == 0:
             return NO_PROBES
-        vectors, gallery = photos.vectors.numpy(), self.gallery.numpy()
-        return score_probes(vectors, vectors @ gallery.T, gallery, photos.labels.numpy())
+        gallery = self.gallery.numpy()
+        vectors, labels = photos.vectors.numpy(), photos.labels.numpy()
+        step = max(_PROBE_LOGITS // len(gallery), 1)
+        parts = [
+            score_probes(part, part @ gallery.T, gallery, labels[start : start + step])
+            for start in range(0, len(vectors), step)
+            for part in (vectors[start : start + step],)
+        ]
+        whole = joined(parts)
+        return Probes(
+            similarity=whole.similarity, margin=whole.margin, right=whole.right, people=len(np.unique(labels))
+        )
+
+    def _push_away(self, gallery: Tensor) -> Tensor:
+        """Return what hard negatives add to the loss: as far as each is closer than it may be."""
+        if self._negatives is None or not len(self._negatives.classes):
+            return torch.zeros(())
+        counted = self._negatives.classes >= 0
+        wrong = gallery[self._negatives.classes[counted]]
+        cosines = (self._negatives.vectors[counted] * wrong).sum(dim=1)
+        return self._recipe.scale * F.relu(cosines - _CLEAR).sum() / max(len(gallery), 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,10 +201,27 @@ def class_means(photos: Embeddings) -> Tensor:
     return F.normalize(sums, dim=1)
 
 
+def typical_rows(photos: Embeddings) -> Tensor:
+    """Say which photos agree with the others of their person, bool [N]; at least one of each does."""
+    vectors, typical = photos.vectors.numpy(), np.ones(len(photos), dtype=bool)
+    for rows in _rows_by_class(photos.labels):
+        typical[rows] = find_typical(vectors[rows])
+    return torch.from_numpy(typical)
+
+
 def build_rehearsals(photos: Embeddings, recipe: HeadRecipe, *, epochs: int, seed: int) -> list[HeadRehearsal]:
-    """Leave each person out of one rehearsal, and some photos of the others."""
-    splits = split_into_folds(photos.labels, recipe.folds, torch.Generator().manual_seed(seed))
-    return [_rehearsal(photos, split, recipe, epochs, seed + n) for n, split in enumerate(splits, start=2)]
+    """Leave each person out of one rehearsal, and some photos of the others; of one person, there is none.
+
+    With very many people only so many rehearsals are built as leave out enough of them. Photos that do not look like
+    the others of their person are taken for mislabelled: they are nobody's photo and no stranger's either.
+    """
+    people = int(photos.labels.max()) + 1
+    if people < 2:
+        return []
+    usual = photos.rows(typical_rows(photos))
+    wanted = math.ceil(recipe.folds * min(1.0, recipe.enough_strangers / people))
+    splits = split_into_folds(usual.labels, recipe.folds, torch.Generator().manual_seed(seed), most=wanted)
+    return [_rehearsal(usual, split, recipe, epochs, seed + n) for n, split in enumerate(splits, start=2)]
 
 
 def _rehearsal(photos: Embeddings, split: RehearsalSplit, recipe: HeadRecipe, epochs: int, seed: int) -> HeadRehearsal:
@@ -148,21 +231,6 @@ def _rehearsal(photos: Embeddings, split: RehearsalSplit, recipe: HeadRecipe, ep
         held_out=numbered.rows(split.held_out),
         strangers=numbered.rows(split.strangers),
     )
-
-
-def calibrate_head(rehearsals: Sequence[HeadRehearsal], final: Head, photos: Embeddings) -> Calibration:
-    """Choose the final head's reject rule from how the rehearsals score what they have not seen.
-
-    Args:
-        rehearsals: trained.
-        final: the head that is kept, trained.
-        photos: what it learned from.
-    """
-    trials = [
-        Trial(known=each.head.probe(each.held_out), strangers=each.head.probe(each.strangers), made_up=NO_PROBES)
-        for each in rehearsals
-    ]
-    return calibrate(trials, final.probe(photos), NO_PROBES, skew=_GUMBEL_SKEW)
 
 
 def validate_heads(rehearsals: Sequence[HeadRehearsal], scale: float) -> tuple[float | None, float | None]:
@@ -182,3 +250,9 @@ def train_heads(final: Head, rehearsals: Sequence[HeadRehearsal], epoch: int) ->
     for each in rehearsals:
         each.head.train_one_epoch(epoch)
     return final.train_one_epoch(epoch)
+
+
+def _rows_by_class(labels: Tensor) -> list["np.typing.NDArray[np.int64]"]:
+    """Return the places of each class's photos, class by class."""
+    order = np.argsort(labels.numpy(), kind="stable")
+    return np.split(order, np.cumsum(np.bincount(labels.numpy()))[:-1])

@@ -1,12 +1,13 @@
 """Tries networks on people and photos that they have never seen, for the reject rule and for early stopping."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from core.faces.rule import DEFAULT_FPIR
 from core.training.calibrate import NO_PROBES, Calibration, Probes, Trial, calibrate, score_probes
 from core.training.dataset import CropSet
 from core.training.loop import Answers, Learner, answer
@@ -62,13 +63,22 @@ def validate(rehearsals: Sequence[Rehearsal]) -> tuple[float | None, float | Non
     return (loss / photos, right / photos) if photos else (None, None)
 
 
-def calibrate_on(rehearsals: Sequence[Rehearsal], final: Learner, generator: torch.Generator) -> Calibration:
+def calibrate_on(
+    rehearsals: Sequence[Rehearsal],
+    final: Learner,
+    generator: torch.Generator,
+    *,
+    strangers: CropSet | None = None,
+    fpir: float = DEFAULT_FPIR,
+) -> Calibration:
     """Choose the final network's reject rule from how the rehearsals score what they have not seen.
 
     Args:
         rehearsals: trained; may be empty.
         final: the network that is kept, trained.
         generator: makes people up.
+        strangers: labelled photos of people who are none of the network's.
+        fpir: share of strangers that may get a name, above 0 and below 1.
     """
     trials = [
         Trial(
@@ -78,7 +88,11 @@ def calibrate_on(rehearsals: Sequence[Rehearsal], final: Learner, generator: tor
         )
         for rehearsal in rehearsals
     ]
-    return calibrate(trials, _probes(final, final.real), _made_up(final, generator))
+    if strangers is not None and len(strangers):
+        labelled = replace(_probes(final, strangers), people=len(strangers))
+        trials.append(Trial(known=NO_PROBES, strangers=labelled, made_up=NO_PROBES))
+    found = calibrate(trials, _probes(final, final.real), _made_up(final, generator), fpir=fpir)
+    return replace(found, rule=replace(found.rule, people=final.classes))
 
 
 def answer_known(learner: Learner, crops: CropSet) -> Answers:

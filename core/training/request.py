@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core.faces.rule import RejectRule
+from core.faces.rule import DEFAULT_FPIR, RejectRule
 from core.records import EpochProgress, Example, PersonClass
 
 if TYPE_CHECKING:
@@ -34,13 +34,16 @@ class TrainingRequest:
     classes: tuple[PersonClass, ...]
     """The people, in the order of the classes."""
     train: tuple[Example, ...]
-    """Photos to learn from; every class_index is an index into `classes`."""
+    """Photos to learn from; a class_index is an index into `classes`, or -1: of a labelled stranger, or with
+    `not_classes` of somebody who was taken for those people and is not."""
     test: tuple[Example, ...]
     """Photos that only the figures are made from; a class_index of -1 is a stranger. May be empty."""
     recipe: str
     """A name out of core.training.recipes."""
     epochs: int | None = None
     """Instead of the recipe's own number of epochs, >= 1."""
+    fpir: float = DEFAULT_FPIR
+    """Share of strangers that may get a name, above 0 and below 1: what the reject rule is chosen for."""
     seed: int = 0
     """The same seed gives the same network on the same machine with the same number of threads."""
     device: str = "cpu"

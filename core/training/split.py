@@ -50,18 +50,21 @@ def split_for_rehearsals(labels: Tensor, generator: torch.Generator) -> list[Reh
     return [split for split in splits if len(split.held_out) or len(split.strangers)]
 
 
-def split_into_folds(labels: Tensor, folds: int, generator: torch.Generator) -> list[RehearsalSplit]:
+def split_into_folds(
+    labels: Tensor, folds: int, generator: torch.Generator, *, most: int | None = None
+) -> list[RehearsalSplit]:
     """Leave each person out of one of some rehearsals, and of each a fifth of the photos of some of the others.
 
     Args:
         labels (int64 [N]): 0..C-1, every class at least once, C >= 2.
         folds: how many, >= 2; never more than there are people.
         generator: decides who and which.
+        most: make only the first so many of them.
     """
     classes = int(labels.max()) + 1
     turns = min(folds, classes)
     shuffled = torch.randperm(classes, generator=generator)
-    return [_split(labels, shuffled[turn::turns], turn, turns, generator) for turn in range(turns)]
+    return [_split(labels, shuffled[turn::turns], turn, turns, generator) for turn in range(turns)[:most]]
 
 
 def renumbered(split: RehearsalSplit, classes: int) -> Tensor:
@@ -74,9 +77,10 @@ def _split(labels: Tensor, left_out: Tensor, turn: int, turns: int, generator: t
     """Leave these people out, and photos of every `turns`-th of the others."""
     everyone = torch.arange(int(labels.max()) + 1)
     people = everyone[~torch.isin(everyone, left_out)]
+    by_person = torch.split(labels.argsort(stable=True), torch.bincount(labels).tolist())
     train, held_out = [], []
-    for number, person in enumerate(people):
-        rows = torch.nonzero(labels == person).flatten()
+    for number, person in enumerate(people.tolist()):
+        rows = by_person[person]
         rows = rows[torch.randperm(len(rows), generator=generator)]
         count = max(1, round(_HELD_OUT_SHARE * len(rows))) if len(rows) > 1 and number % turns == turn else 0
         held_out.append(rows[:count])

@@ -82,6 +82,8 @@ class Data:
     without_photos: tuple[PersonClass, ...]
     """People of the request without one."""
     train: CropSet
+    strangers: CropSet
+    """Labelled strangers, which no network learns from."""
     test: CropSet
     skipped: tuple[SkippedPhoto, ...]
 
@@ -106,17 +108,20 @@ class Run:
 
 def load_data(request: TrainingRequest, load_crop: LoadCrop, size_px: int, should_stop: Callable[[], bool]) -> Data:
     """Read all photos, and leave out the people of whom none can be read."""
-    check_memory(len(request.train) + len(request.test), size_px, request.max_crop_bytes)
-    (train_set, train_skipped), (test_set, test_skipped) = (
+    learned = [example for example in request.train if example.class_index >= 0 or not example.not_classes]
+    check_memory(len(learned) + len(request.test), size_px, request.max_crop_bytes)
+    (learned_set, train_skipped), (test_set, test_skipped) = (
         load_crops(examples, load_crop, size_px, read_threads=request.read_threads, should_stop=should_stop)
-        for examples in (request.train, request.test)
+        for examples in (learned, request.test)
     )
+    train_set = learned_set.rows(learned_set.labels >= 0)
     kept, without, new_labels = usable_people(request.classes, train_set.labels)
     test_set = test_set.relabelled(new_labels)
     return Data(
         classes=kept,
         without_photos=without,
         train=train_set.relabelled(new_labels),
+        strangers=learned_set.rows(learned_set.labels < 0),
         test=test_set.rows(test_set.labels > -2),
         skipped=train_skipped + test_skipped,
     )
@@ -185,7 +190,8 @@ def enough(history: list[EpochProgress], patience: float | None) -> bool:
 
 def finish(request: TrainingRequest, run: Run, data: Data, history: list[EpochProgress]) -> TrainedNetwork:
     """Calibrate, judge, and take the final network out of training."""
-    calibration = calibrate_on(run.rehearsals, run.final, torch.Generator().manual_seed(request.seed))
+    generator = torch.Generator().manual_seed(request.seed)
+    calibration = calibrate_on(run.rehearsals, run.final, generator, strangers=data.strangers, fpir=request.fpir)
     gallery = gallery_of(run.final)
     network = run.final.network
     metrics = judge(run, data, gallery, calibration)

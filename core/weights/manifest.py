@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from core.errors import WeightsManifestError
+from core.faces.impostors import ImpostorScores, PublishedScores
 from core.weights.spec import ChannelOrder, EmbedderSpec, WeightsFile, WeightsKind, WeightsSpec
 from core.weights.table import Table
 
@@ -116,9 +117,24 @@ def _read_embedder(table: Table, files: tuple[WeightsFile, ...]) -> EmbedderSpec
         scale=_read_channels(table, "scale"),
         embedding_dim=table.whole("embedding_dim", 1, _LONGEST_EMBEDDING),
         template=_read_template(table),
+        scores=_read_scores(table.table("scores")) if table.has("scores") else None,
     )
     table.finish()
     return spec
+
+
+def _read_scores(table: Table) -> PublishedScores:
+    words = table.text("measured_on")
+    centre, spread = table.numbers("impostors", 2)
+    start, scale, shape = table.numbers("impostor_tail", 3)
+    mean, deviation = table.numbers("genuine", 2)
+    table.finish()
+    try:
+        tail = {"tail_start": start, "tail_scale": scale, "tail_shape": shape}
+        impostors = ImpostorScores(centre=centre, spread=spread, **tail)
+        return PublishedScores(impostors=impostors, genuine_mean=mean, genuine_deviation=deviation, measured_on=words)
+    except ValueError as error:
+        raise table.refuse("impostors", f"and its neighbours cannot be: {error}") from error
 
 
 def _read_channels(table: Table, key: str) -> tuple[float, float, float]:

@@ -7,6 +7,8 @@ import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 
+from core.faces.impostors import PublishedScores
+
 DETECTOR = "yunet"
 """The set that faces are found with."""
 DEFAULT_EMBEDDER = "face-reidentification-retail-0095"
@@ -57,6 +59,8 @@ class EmbedderSpec:
     template: tuple[tuple[float, float], ...]
     """Where the five landmarks of an aligned face lie (left eye, right eye, nose, left and right corner of the mouth,
     as seen in the picture), x and y in fractions of the crop's side."""
+    scores: PublishedScores | None = None
+    """What was measured of its similarities; None where nobody has: thresholds then come from the labels alone."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from core.errors import InputError
+from core.faces.impostors import ImpostorScores, PublishedScores
 from core.records import ErrorRecord
 from scripts.bench_accuracy import measure
 from scripts.bench_accuracy_report import print_accuracy
+from scripts.bench_learning import Backbone
 from scripts.bench_protocols import check_people, measure_identification, measure_verification, spread
 from scripts.bench_seen import SeenPhotos
 from scripts.output import make_console
@@ -83,6 +85,19 @@ def test_a_poor_face_is_compared_but_never_named_nor_learned_from() -> None:
     assert figures["rule"]["fpir"]["max"] == 0.0
 
 
+def test_galleries_of_one_of_half_and_with_swapped_labels_are_tried() -> None:
+    scores = ImpostorScores(centre=0.0, spread=1 / 8, tail_start=1.62, tail_scale=0.4, tail_shape=-0.15)
+    published = PublishedScores(impostors=scores, genuine_mean=0.9, genuine_deviation=0.05, measured_on="drawn")
+    backbone = Backbone(name="mine", published=published)
+    known, strangers = seen(24, 5, seed=0), seen(2000, 1, seed=1)
+    figures = measure_identification(known, strangers, 3, 1, lambda _: None, backbone)["galleries"]
+
+    for name in ("one_person_fpir", "half_fpir", "doubled_fpir"):
+        assert 0.0 < figures[name]["mean"] < 0.06, name
+    assert figures["swapped_rank1"]["mean"] > 0.9
+    assert figures["one_person_fpir"]["max"] < 0.1
+
+
 def test_who_has_too_few_good_photos_is_not_learned() -> None:
     figures = identify(seen(10, 4, seed=0, poor=(0, 1)), NOBODY, photos_a_person=3)
 
@@ -135,7 +150,7 @@ def test_a_figure_that_a_draw_lacks_is_none() -> None:
 def shown(known: SeenPhotos, strangers: SeenPhotos) -> str:
     text = io.StringIO()
     machine = {"cores": 2, "cpu": "a processor", "torch": "2.15.0", "variant": "plain"}
-    figures = measure(known, strangers, [1, 2], 2)
+    figures = measure(known, strangers, [1, 2], 2, Backbone(name="mine"))
     print_accuracy(make_console(text), {"backbone": "mine", **figures, "seconds": 61.0, "machine": machine})
     return text.getvalue()
 
@@ -147,9 +162,13 @@ def test_people_read_a_row_for_each_number_of_photos(capsys: pytest.CaptureFixtu
     assert "10: 40 photos, 0 without a face, 0 with several faces" in text
     assert "41 photos, 1 without a face, 0 with several faces, 0 with a poor face, 1 unusable" in text
     assert "100.00 % (100.00 to 100.00) right" in text
-    assert re.search(r"Nearest right +TPIR at 1.0 % +TPIR at 0.3 % +Rule: TPIR +FPIR +named wrong$", text, re.M)
+    assert re.search(r"Nearest right +TPIR at 1.0 % +TPIR at 0.3 % +Rule: TPIR +named wrong$", text, re.M)
     assert re.search(r"^ *10 x 1 photo +30 +\d+\.\d\d %", text, re.M)
     assert re.search(r"^ *10 x 2 photos +20 +100.00 % +100.00 %", text, re.M)
+    assert re.search(r"^Under the rule +1 photo each +2 photos each$", text, re.M)
+    assert re.search(r"^Strangers named \(FPIR\) +\d+\.\d\d % \(\d+\.\d\d to \d+\.\d\d\) ", text, re.M)
+    for figure in ("half of the people", "others are enrolled", "each person alone", "ECE", "labels swapped"):
+        assert figure in text
     assert "Unusable: /b.jpg: Cut off." in capsys.readouterr().err
 
 

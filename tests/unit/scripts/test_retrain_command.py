@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy.orm import Session
 
 from core.clock import utc_now
 from core.records import EpochProgress, RunState
@@ -9,6 +10,7 @@ from core.training.recipes import DEFAULT_RECIPE, RECIPES
 from db import labels, people, runs
 from db.engine import Database
 from db.registry import activate_model, register_model
+from db.tables import Person
 from db.tables import Run as RunRow
 from scripts import waiting
 from scripts.common import Invocation, current_user
@@ -45,17 +47,21 @@ def two_people(database: Database) -> Database:
     """A ledger with one training photo of each of two people."""
     with database.write() as session:
         for number, name in enumerate(("Ada", "Grace")):
-            person = people.get_or_add_person(session, name, ledger.NOW)
-            labels.label_photo(
-                session,
-                person=person,
-                sha256=f"{number:064x}",
-                uri=f"/faces/{name}.jpg",
-                split=people.Split.TRAIN,
-                author="test",
-                now=ledger.NOW,
-            )
+            label_one(session, people.get_or_add_person(session, name, ledger.NOW), number)
     return database
+
+
+def label_one(session: Session, person: Person, number: int) -> None:
+    """Label one training photo."""
+    labels.label_photo(
+        session,
+        person=person,
+        sha256=f"{number:064x}",
+        uri=f"/faces/{number}.jpg",
+        split=people.Split.TRAIN,
+        author="test",
+        now=ledger.NOW,
+    )
 
 
 def test_a_queued_run_is_one_document_with_stable_keys(run: Run, two_people: Database) -> None:
@@ -75,6 +81,7 @@ def test_a_queued_run_is_one_document_with_stable_keys(run: Run, two_people: Dat
         "backbone": "compact",
         "faces": "crop",
         "epochs": 3,
+        "fpir": 0.01,
         "seed": 7,
         "activate": False,
         "who": current_user(),
@@ -123,6 +130,10 @@ def test_a_recipe_or_its_network_may_be_named(
         ["--faces", "some"],
         ["--epochs", "0"],
         ["--seed", "-1"],
+        ["--fpir", "1"],
+        ["--fpir", "0"],
+        ["--fpir", "nan"],
+        ["--fpir", "few"],
     ],
 )
 def test_what_cannot_be_trained_is_wrong_usage(run: Run, two_people: Database, arguments: list[str]) -> None:
@@ -137,6 +148,17 @@ def test_too_few_people_are_told_before_anything_is_queued(run: Run, database: D
     assert ran.document["error"]["code"] == "too_few_people"
     assert "facefleet people import" in ran.document["error"]["message"]
     assert all_runs(database) == []
+
+
+@pytest.mark.parametrize(("backbone", "code"), [("compact", 1), ("face-reidentification-retail-0095", 3)])
+def test_one_person_is_enough_on_pretrained_weights_alone(
+    run: Run, database: Database, backbone: str, code: int
+) -> None:
+    with database.write() as session:
+        label_one(session, people.get_or_add_person(session, "Ada", ledger.NOW), 0)
+
+    assert run("retrain", "--backbone", backbone, "--fpir", "0.05").code == code  # 3: queued, and no Redis here
+    assert [row.options["fpir"] for row in all_runs(database)] == [0.05] * (code == 3)
 
 
 def test_waiting_ends_when_the_run_does(two_people: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,14 +1,18 @@
 """The manifest survives its trip through JSON, and nothing else passes for one."""
 
+import dataclasses
 import json
 from datetime import datetime
 
 import pytest
 
 from core.errors import ArtifactCorruptError, ManifestVersionError
+from core.faces.impostors import ImpostorScores
 from core.models.manifest import FORMAT_VERSION, Manifest
 from core.records import FacesMode
-from tests.factories import make_classes, make_manifest
+from tests.factories import make_classes, make_manifest, make_rule
+
+_FIRST_RULE = ("threshold", "margin", "fpir_target", "basis", "calibration")
 
 
 def test_a_manifest_survives_its_trip_through_json() -> None:
@@ -32,6 +36,29 @@ def test_a_model_for_faces_that_are_found_says_how_they_are_found_and_aligned() 
     }
     manifest = make_manifest(**changes)
     assert Manifest.from_json(manifest.to_json()) == manifest
+
+
+def test_a_rule_with_impostor_scores_survives_its_trip_through_json() -> None:
+    rule = dataclasses.replace(
+        make_rule(), people=3, impostors=ImpostorScores(centre=0.01, spread=0.09), stranger_share=0.5
+    )
+    assert Manifest.from_json(make_manifest(rule=rule).to_json()).rule == rule
+
+
+def test_a_manifest_of_before_galleries_were_counted_is_still_read() -> None:
+    document = json.loads(make_manifest().to_json())
+    document["rule"] = {key: document["rule"][key] for key in _FIRST_RULE}
+    read = Manifest.from_json(json.dumps(document)).rule
+    assert read == make_rule()
+    assert (read.people, read.impostors, read.stranger_share) == (None, None, None)
+
+
+@pytest.mark.parametrize("wrong", [[], {"centre": 0.0}, {"centre": 0.0, "spread": -1.0}, "narrow"])
+def test_impostor_scores_that_are_none_make_no_manifest(wrong: object) -> None:
+    document = json.loads(make_manifest().to_json())
+    document["rule"]["impostors"] = wrong
+    with pytest.raises(ArtifactCorruptError):
+        Manifest.from_json(json.dumps(document))
 
 
 def test_a_figure_that_is_not_finite_is_not_written() -> None:

@@ -1,5 +1,6 @@
 """A head on a frozen backbone, as a run: what it gives, what it leaves out, and that it serves what it measured."""
 
+import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ import torch
 from torch import nn
 
 from core.errors import RunCancelledError, TooFewPeopleError
+from core.faces.impostors import ImpostorScores, PublishedScores
 from core.nets.imported import Embedder
 from core.nets.servable import Arithmetic
 from core.training.head import train_head
@@ -17,6 +19,11 @@ from tests.unit.core.training.learning import draw_crop, example, load_drawn, ma
 
 if TYPE_CHECKING:
     from core.records import EpochProgress
+
+
+PUBLISHED = PublishedScores(
+    impostors=ImpostorScores(centre=0.1, spread=0.15), genuine_mean=0.9, genuine_deviation=0.05, measured_on="nothing"
+)
 
 
 def tiny_embedder() -> Embedder:
@@ -86,9 +93,49 @@ def test_each_epoch_is_told_with_held_out_figures() -> None:
     assert all(epoch.val_accuracy is not None for epoch in told)
 
 
-def test_one_person_is_too_few() -> None:
+def test_one_person_is_enough_and_nobody_is_not() -> None:
+    alone = train(make_request([3], epochs=2), published=PUBLISHED)
+    assert [person.name for person in alone.classes] == ["P0"]
+    assert alone.rule.people == 1
+    assert alone.rule.threshold == pytest.approx(PUBLISHED.impostors.threshold(0.01, 1), abs=1e-3)
+    assert "published operating point of tiny" in alone.rule.basis
+    assert alone.metrics["rehearsal"]["stranger_photos"] == 0
     with pytest.raises(TooFewPeopleError):
-        train(make_request([3]))
+        train(make_request([3], train=(example(0, 99),)))
+
+
+def test_labelled_strangers_raise_the_threshold_and_are_not_learned() -> None:
+    request = make_request([3] * 4, epochs=2)
+    alike = tuple(example(person, 50 + photo, class_index=-1) for person in range(4) for photo in range(40))
+    plain, warned = (
+        train(dataclasses.replace(request, train=(*request.train, *more)), published=PUBLISHED) for more in ((), alike)
+    )
+    assert torch.equal(plain.gallery, warned.gallery)
+    assert warned.rule.threshold > plain.rule.threshold
+    assert "160 photos of labelled strangers" in warned.rule.basis
+    assert (warned.train_count, warned.metrics["labelled_strangers"]) == (12, 160)
+
+
+def test_a_hard_negative_is_pushed_away_from_whom_it_was_taken_for() -> None:
+    request = make_request([3] * 4, epochs=HEAD.epochs)
+    mistaken = example(9, 0, class_index=-1)
+    trained = [
+        train(dataclasses.replace(request, train=(*request.train, *more)))
+        for more in ((), (dataclasses.replace(mistaken, not_classes=(2,)),))
+    ]
+    crop = torch.from_numpy(draw_crop(9, 0, 64)).permute(2, 0, 1)[None]
+    with torch.inference_mode():
+        vector = trained[0].network(crop)[0][0]
+    before, after = (float(vector @ each.gallery[2]) for each in trained)
+    assert after < before - 0.005 or before < 0.15
+    assert trained[1].metrics["hard_negatives"] == 1
+
+
+def test_the_share_of_strangers_that_is_asked_for_is_the_rules() -> None:
+    request = make_request([2] * 4, epochs=1)
+    rules = [train(dataclasses.replace(request, fpir=f), published=PUBLISHED).rule for f in (0.1, 0.001)]
+    assert [rule.fpir_target for rule in rules] == [0.1, 0.001]
+    assert rules[0].threshold < rules[1].threshold
 
 
 @pytest.mark.parametrize("asked", [0, 1, 3])

@@ -8,13 +8,13 @@ import torch
 from torch.nn import functional as F
 
 from core.training.calibrate import named
+from core.training.decision import calibrate_head
 from core.training.prototypes import (
     HEAD,
     Embeddings,
     Head,
     HeadRehearsal,
     build_rehearsals,
-    calibrate_head,
     class_means,
     train_heads,
     validate_heads,

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import WeightsManifestError
+from core.faces.impostors import ImpostorScores
 from core.weights.known import CATALOGUE
 from core.weights.manifest import read_manifest
 from core.weights.spec import ChannelOrder, WeightsKind, WeightsSpec
@@ -106,7 +107,11 @@ def test_the_manifest_that_the_documentation_shows_can_be_used(tmp_path: Path) -
     spec = read(tmp_path, example)
 
     assert (spec.name, spec.files[0].url) == ("my-embedder", "")
-    documented = set(re.findall(r"`(?:files\.|embedder\.)?(\w+)`", "".join(re.findall(r"^\| (.*?) \|", text, re.M))))
+    documented = set(
+        re.findall(
+            r"`(?:files\.|embedder\.scores\.|embedder\.)?(\w+)`", "".join(re.findall(r"^\| (.*?) \|", text, re.M))
+        )
+    )
     assert set(re.findall(r"^(\w+) = ", example, re.M)) <= documented
 
 
@@ -127,3 +132,29 @@ def test_a_manifest_that_is_no_text_is_refused(tmp_path: Path) -> None:
         read_manifest(tmp_path / "weights.toml")
     with pytest.raises(WeightsManifestError, match="No such file"):
         read_manifest(tmp_path / "none.toml")
+
+
+SCORES = """
+[embedder.scores]
+measured_on = "nobody"
+impostors = [0.005, 0.0915]
+impostor_tail = [1.72, 0.575, -0.075]
+genuine = [0.67, 0.12]
+"""
+
+
+def test_an_embedder_may_say_what_was_measured_of_its_similarities(tmp_path: Path) -> None:
+    spec = read(tmp_path, manifest_text() + SCORES)
+    assert spec.embedder is not None and spec.embedder.scores is not None
+    assert spec.embedder.scores.impostors == ImpostorScores(centre=0.005, spread=0.0915)
+    assert (spec.embedder.scores.genuine_mean, spec.embedder.scores.measured_on) == (0.67, "nobody")
+    plain = read(tmp_path, manifest_text())
+    assert plain.embedder is not None and plain.embedder.scores is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("[0.005, 0.0915]", "[0.005, -1.0]"), ("[0.67, 0.12]", "[2.0, 0.1]"), ("genuine", "genuin")]
+)
+def test_scores_that_no_embedder_has_are_refused(tmp_path: Path, old: str, new: str) -> None:
+    with pytest.raises(WeightsManifestError, match=r"embedder\.scores\."):
+        read(tmp_path, manifest_text() + SCORES.replace(old, new))
