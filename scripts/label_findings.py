@@ -30,7 +30,7 @@ def show_findings(findings: dict[str, Any]) -> str | None:
 
 def count_kinds(by_kind: dict[str, int]) -> str:
     """Return numbers of findings with their nouns."""
-    return "; ".join(show_count(count, *_COUNTED[kind]) for kind, count in by_kind.items())
+    return "; ".join(show_count(by_kind[kind], *words) for kind, words in _COUNTED.items() if by_kind.get(kind))
 
 
 def mending(finding: dict[str, Any]) -> str:

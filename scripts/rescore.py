@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from scripts.deciding import DecidingModel
     from scripts.rescoring import Tally
 
+_ENOUGH_FOR_A_RATE = 1000
+
 
 @command("rescore", example="facefleet rescore\nfacefleet rescore --job j1p3k9x2mf4qa --json")
 @click.option("--job", "job", metavar="ID", help="Only the faces of this job.")
@@ -118,7 +120,7 @@ def _print(document: dict[str, Any]) -> None:
     """Say what became of the faces."""
     faces, version = document["faces"], document["model"]
     if faces:
-        rate = f" ({document['faces_per_s']:,.0f} faces/s)"
+        rate = f" ({document['faces_per_s']:,.0f} faces/s)" if faces >= _ENOUGH_FOR_A_RATE else ""
         click.echo(
             f"{version} decided anew about {show_count(faces, 'face')} in {show_duration(document['seconds'])}{rate}."
         )
