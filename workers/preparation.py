@@ -33,7 +33,7 @@ class Preparation:
     """The pretrained backbone; None when the network is trained from scratch."""
     backbone: str
     published: "PublishedScores | None"
-    """What is known of its similarities; None of a network that is trained from scratch, and of most others."""
+    """What is known of its similarities, which are those of aligned faces; None for photos that are taken whole."""
     origin: "Origin"
     """What the model's manifest says of all this."""
 
@@ -64,18 +64,19 @@ def prepare_training(
     from core.training.recipes import recipe_named
 
     store = WeightsStore.from_settings(settings)
+    faces = FacesMode(options.get("faces") or FacesMode.CROP)
     if recipe == HEAD_RECIPE:
         spec = store.get_spec(options["backbone"])
         template = _template(spec)
         embedder = load_embedder({file.name: store.read_verified(spec, file) for file in spec.files}, spec)
         size_px = embedder.input_size_px
         backbone, backbone_sha256, licences = spec.name, spec.digest, [_licence(spec)]
-        published = spec.embedder.scores if spec.embedder else None
+        # They were measured on aligned faces: photos that are taken whole resemble each other more.
+        published = spec.embedder.scores if spec.embedder and faces is FacesMode.DETECT else None
     else:
         embedder, backbone_sha256, published, licences = None, None, None, []
         backbone = recipe_named(recipe).backbone
         size_px, template = NETWORKS[backbone].input_size_px, DEFAULT_TEMPLATE
-    faces = FacesMode(options.get("faces") or FacesMode.CROP)
     detector = None
     if faces is FacesMode.DETECT:
         found_with = store.get_spec(DETECTOR)

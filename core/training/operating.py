@@ -14,9 +14,10 @@ from core.training.calibrate import Probes
 
 _PRIOR_NAMED = 3.0
 """The published scores weigh as much as so many people as would show three false names: 300 at 1 %."""
-_PRIOR_PAIRS = 100.0
-"""They fix centre and spread as much as those of so many pairs of people do, which is 15 people's. Spreads of a hundred
-pairs are 7 % off (one deviation), about what one population differs from another by."""
+_PRIOR_PAIRS = 25.0
+"""They fix centre and spread as much as those of so many pairs of people do: of seven or eight people. The spread of 25
+pairs is 14 % off (one deviation); those of press photos and of a laboratory's differ by 18 %
+(docs/decisions/0014-thresholds-for-any-gallery.md)."""
 _FEWEST_PEOPLE = 10
 """Below this the rule says that there are too few labels to tell."""
 _AMBIGUOUS_ODDS = 9.0

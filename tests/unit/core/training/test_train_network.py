@@ -136,6 +136,16 @@ def test_strangers_among_the_test_photos_are_counted_apart() -> None:
     assert test["photos"] == 5
 
 
+def test_labelled_strangers_are_asked_and_not_learned() -> None:
+    request = make_request([2, 2])
+    strangers = tuple(example(person, 0, class_index=-1) for person in (50, 51, 52))
+    mistaken = dataclasses.replace(example(60, 0, class_index=-1), not_classes=(1,))
+    trained = _train(dataclasses.replace(request, train=(*request.train, *strangers, mistaken), fpir=0.05))
+    assert (trained.train_count, len(trained.classes)) == (4, 2)
+    assert trained.metrics["rehearsal"]["stranger_people"] == 3
+    assert (trained.rule.fpir_target, trained.rule.people) == (0.05, 2)
+
+
 def test_a_cancelled_run_gives_no_network() -> None:
     answers = iter([False] * 4)
     with pytest.raises(RunCancelledError):
