@@ -22,6 +22,7 @@ from core.faces.corrections import (
     held_of,
     said_of_face,
 )
+from core.faces.impostors import ImpostorScores
 from core.faces.rule import RejectRule
 from core.records import FaceResult, PhotoResult, Verdict
 from db.bulk import in_pages
@@ -126,6 +127,8 @@ def load_rule(session: Session, model_id: int) -> RejectRule | None:
     known = {field.name for field in fields(RejectRule)}
     values: dict[str, Any] = {name: value for name, value in rule.items() if name in known}
     values["calibration"] = tuple(values["calibration"])
+    if values.get("impostors") is not None:
+        values["impostors"] = ImpostorScores(**values["impostors"])
     return RejectRule(**values)
 
 
