@@ -167,21 +167,30 @@ def _cut(name: str, letters: int) -> str:
 
 
 def _below(points: list[Figures], highest: float) -> list[tuple[float, float]]:
-    """Return a rising curve's points as coverage and error, cut off where it leaves the panel."""
-    kept: list[tuple[float, float]] = []
-    for point in points:
-        x, y = point["coverage"], point["error"]
-        if y > highest:
-            before_x, before_y = kept[-1] if kept else (x, highest)
-            kept.append((before_x + (x - before_x) * (highest - before_y) / ((y - before_y) or 1.0), highest))
-            break
-        kept.append((x, y))
-    return kept
+    """Return a curve's points as coverage and error, from where it comes into the panel to where it leaves it.
+
+    It may begin above: a single wrong name among the surest few is a large share of them.
+    """
+    curve = [(point["coverage"], point["error"]) for point in points]
+    within = [place for place, (_, y) in enumerate(curve) if y <= highest]
+    if not within:
+        return []
+    first = within[0]
+    last = next((place for place in range(first, len(curve)) if curve[place][1] > highest), len(curve))
+    entry = [_crossing(curve[first - 1], curve[first], highest)] if first else []
+    leaving = [_crossing(curve[last - 1], curve[last], highest)] if last < len(curve) else []
+    return [*entry, *curve[first:last], *leaving]
+
+
+def _crossing(one: tuple[float, float], other: tuple[float, float], y: float) -> tuple[float, float]:
+    """Return where the line between two points passes a height."""
+    (x1, y1), (x2, y2) = one, other
+    return x1 + (x2 - x1) * (y - y1) / (y2 - y1), y
 
 
 def _mark_rule(canvas: "Canvas", plot: Plot, x: float, y: float) -> None:
-    """Mark where the model's own rule stands, and say beside the title what the mark is."""
+    """Mark where the model's own rule stands, and say at the foot what the mark is."""
     canvas.dot(plot.at(x, y), _DOT_PX + 1, BLUE)
-    right, line = plot.frame.left + plot.frame.width - 18, plot.frame.top + 29
+    right, line = plot.frame.left + plot.frame.width - 18, plot.frame.top + plot.frame.height - 18
     canvas.text((right, line), "the model's rule", SMALL_PX, BLUE, "end")
     canvas.dot((right - 110, line - 4), _DOT_PX, BLUE)
