@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, select, tuple_
+from sqlalchemy import Row, and_, select, tuple_
 from sqlalchemy.orm import Session
 
 from core.records import FaceOutcome, Verdict
@@ -150,7 +150,7 @@ def _walk(database: Database, scan: _Scan, page: int) -> Iterator[FaceToReview]:
         after = rows[-1]
 
 
-def _query(scan: _Scan, after: Row[Any] | None) -> Select[Any]:
+def _query(scan: _Scan, after: Row[Any] | None) -> Any:
     place = (Face.similarity, Face.job_id, Face.ordinal, Face.face_index)
     query = _faces().where(
         Face.label_id.is_(None),
