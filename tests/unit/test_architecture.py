@@ -131,7 +131,16 @@ def test_the_web_knows_the_doorbell_and_no_task(module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["scripts.main", "scripts.submit", "scripts.results", "scripts.job", "scripts.people"]
+    "module",
+    [
+        "scripts.main",
+        "scripts.submit",
+        "scripts.results",
+        "scripts.job",
+        "scripts.people",
+        "scripts.cluster",
+        "scripts.review",
+    ],
 )
 def test_commands_that_only_ask_the_ledger_never_load_torch(module: str) -> None:
     assert not top_level(reached(module)) & TORCH
@@ -227,7 +236,7 @@ def test_every_imported_library_is_asked_for() -> None:
     """What pyproject.toml does not name works only as long as something else brings it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     asked = {re.split(r"[\[<>= ]", line)[0].replace("-", "_") for line in project["dependencies"]}
-    installed_as = {"PIL": "pillow", "billiard": "celery", "yaml": "pyyaml"}
+    installed_as = {"PIL": "pillow", "billiard": "celery", "yaml": "pyyaml", "sklearn": "scikit_learn"}
     used = {name for module in MODULES for name in top_level(imports(module))} - set(PACKAGES)
     missing = {installed_as.get(name, name) for name in used - sys.stdlib_module_names} - asked
     assert not missing
