@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, select, tuple_
+from sqlalchemy import Row, and_, select, tuple_
 from sqlalchemy.orm import Session
 
 from core.records import FaceOutcome, Verdict
@@ -150,7 +150,7 @@ def _walk(database: Database, scan: _Scan, page: int) -> Iterator[FaceToReview]:
         after = rows[-1]
 
 
-def _query(scan: _Scan, after: Row[Any] | None) -> Select[Any]:
+def _query(scan: _Scan, after: Row[Any] | None) -> Any:
     place = (Face.similarity, Face.job_id, Face.ordinal, Face.face_index)
     query = _faces().where(
         Face.label_id.is_(None),
@@ -168,8 +168,7 @@ def _query(scan: _Scan, after: Row[Any] | None) -> Select[Any]:
     if after is not None:
         past = tuple_(after.similarity, after.job_id, after.ordinal, after.face_index)
         query = query.where(tuple_(*place) > past if scan.rising else tuple_(*place) < past)
-    ordered: Select[Any] = query.order_by(*(column if scan.rising else column.desc() for column in place))
-    return ordered
+    return query.order_by(*(column if scan.rising else column.desc() for column in place))
 
 
 def _disagreements(database: Database, thresholds: Mapping[int, float], page: int) -> Iterator[FaceToReview]:

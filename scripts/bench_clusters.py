@@ -94,9 +94,7 @@ def _among(known: "SeenPhotos", strangers: "SeenPhotos", similarity: float) -> d
     """Return the figures of known people and strangers together, each stranger being one more person."""
     import numpy as np
 
-    (vectors, good, owners), theirs = _of(known), _of(strangers)
-    vectors, good = np.concatenate([vectors, theirs[0]]), np.concatenate([good, theirs[1]])
-    owners = np.concatenate([owners, theirs[2]])
+    vectors, good, owners = (np.concatenate(both) for both in zip(_of(known), _of(strangers), strict=True))
     others = len(known.owners)
     owners[others:] = owners[:others].max(initial=-1) + 1 + np.arange(len(strangers))
     groups = _groups(vectors, good, similarity)

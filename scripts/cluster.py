@@ -34,7 +34,7 @@ for each in (update, name, split, reject, undo):
 @command("list", group=cluster, example="facefleet cluster list --limit 5")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, help="How many clusters to show.")
 def list_(invocation: Invocation, limit: int) -> None:
-    """List the clusters whose faces wait for a name, the largest first."""
+    """List the clusters that wait for a name, the largest first."""
     from db.clusters import count_open, open_clusters
 
     with open_database(Settings.from_env()) as database, database.read() as session:
@@ -58,7 +58,10 @@ def list_(invocation: Invocation, limit: int) -> None:
     help="Write one picture with all its faces, as PNG, into this folder.",
 )
 def show(invocation: Invocation, cluster_id: str, pictures: Path | None) -> None:
-    """Show the faces of a cluster that wait for a name, those that look least like the others last."""
+    """Show the faces of a cluster that wait for a name.
+
+    Those that look least like the others come last.
+    """
     from db.clusters import cluster_members, get_cluster, member_vectors
 
     settings = Settings.from_env()

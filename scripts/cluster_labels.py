@@ -23,9 +23,10 @@ _REJECTIONS = {"stranger": Verdict.IS_NOT, "ignore": Verdict.IGNORE, "not-a-face
 @click.argument("cluster_id", metavar="ID")
 @click.argument("person_name", metavar="NAME")
 def name(invocation: Invocation, cluster_id: str, person_name: str) -> None:
-    """Say whose faces a cluster holds: all that wait for a name become labels at once, of somebody known or new.
+    """Name all faces of a cluster at once.
 
-    Training learns from them; until then the name stands in the results of these faces alone.
+    Those that wait for a name become labels, of somebody known or new. Training learns from them; until then the name
+    stands in the results of these faces alone.
     """
     from db.clusters import get_cluster, label_cluster
     from db.people import get_or_add_person
@@ -52,7 +53,10 @@ def name(invocation: Invocation, cluster_id: str, person_name: str) -> None:
     help="What its faces are: of nobody who is to be named, to be left out of everything, or no faces.",
 )
 def reject(invocation: Invocation, cluster_id: str, what: str) -> None:
-    """Say that nobody of a cluster is to be named: all its faces that wait for a name become labels at once."""
+    """Say that nobody of a cluster is to be named.
+
+    All its faces that wait for a name become labels at once.
+    """
     from db.clusters import get_cluster, label_cluster
 
     invocation.on_interrupt = "Nothing was labelled."
@@ -68,7 +72,10 @@ def reject(invocation: Invocation, cluster_id: str, what: str) -> None:
 @command("undo", example="facefleet cluster undo c7")
 @click.argument("cluster_id", metavar="ID")
 def undo(invocation: Invocation, cluster_id: str) -> None:
-    """Take back the name or the rejection of a cluster; what was said of a face alone stays."""
+    """Take back the name or rejection of a cluster.
+
+    What was said of a face alone stays.
+    """
     from db.clusters import get_cluster, undo_cluster
 
     invocation.on_interrupt = "Nothing was changed."
@@ -83,7 +90,10 @@ def undo(invocation: Invocation, cluster_id: str) -> None:
 @click.argument("cluster_id", metavar="ID")
 @click.option("--parts", type=click.IntRange(2, 50), default=2, metavar="N", help="Into how many.")
 def split(invocation: Invocation, cluster_id: str, parts: int) -> None:
-    """Split a cluster that holds more than one person into the parts that look most alike."""
+    """Split a cluster that holds more than one person.
+
+    Into the parts whose faces look most alike.
+    """
     from db.clusters import get_cluster
 
     invocation.on_interrupt = "Nothing was changed."

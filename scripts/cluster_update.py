@@ -40,7 +40,7 @@ MOST_FACES = 200_000
     help="How similar two faces must be for a cluster to begin. Higher: fewer faces that do not belong together.",
 )
 def update(invocation: Invocation, similarity: float) -> None:
-    """Find clusters among the faces without a name, and put new faces into those that are there.
+    """Find clusters, and put new faces into those there are.
 
     A face that is near enough to an open cluster joins it; the rest is grouped. Clusters keep their ids and faces.
     Faces that are named, labelled as strangers, or too poor are left out.

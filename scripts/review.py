@@ -1,6 +1,6 @@
 """`facefleet review`: the queue of what is most worth a label.
 
-Asking stands in review_loop.py, many at once in review_bulk.py.
+Asking stands in scripts/review_loop.py, many answers at once in scripts/review_bulk.py.
 """
 
 import sys

@@ -96,7 +96,7 @@ class ReviewLoop:
                 while (entry := self._next(queue)) is not None:
                     self._ask(entry)
                 self._terminal.show("Nothing more is worth a label now.")
-                if not self._done or self._terminal.ask("[u undo, Enter quit]\n> ") != "u":
+                if not self._done or self._terminal.ask("[u undo, Enter quit] > ") != "u":
                     break
                 self._undo(None)
         except (_QuitError, EOFError):
@@ -121,8 +121,9 @@ class ReviewLoop:
         if self._folder is not None:
             self._picture(entry, self._folder)
         keys = _FACE_KEYS if isinstance(entry, FaceToReview) else _CLUSTER_KEYS
+        self._terminal.show(f"[{keys}]")
         while True:
-            answer = self._terminal.ask(f"[{keys}]\n> ")
+            answer = self._terminal.ask("> ")
             try:
                 if self._answered(entry, answer):
                     return

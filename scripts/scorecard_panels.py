@@ -189,8 +189,9 @@ def _crossing(one: tuple[float, float], other: tuple[float, float], y: float) ->
 
 
 def _mark_rule(canvas: "Canvas", plot: Plot, x: float, y: float) -> None:
-    """Mark where the model's own rule stands, and say at the foot what the mark is."""
-    canvas.dot(plot.at(x, y), _DOT_PX + 1, BLUE)
-    right, line = plot.frame.left + plot.frame.width - 18, plot.frame.top + plot.frame.height - 18
-    canvas.text((right, line), "the model's rule", SMALL_PX, BLUE, "end")
-    canvas.dot((right - 110, line - 4), _DOT_PX, BLUE)
+    """Mark where the model's own rule stands, and say beside it what the mark is."""
+    across, down = plot.at(x, y)
+    canvas.dot((across, down), _DOT_PX + 1, BLUE)
+    on_the_left = across < plot.frame.left + 0.6 * plot.frame.width
+    place = (across + 14, down + 5) if on_the_left else (across - 14, down + 5)
+    canvas.text(place, "the model's rule", SMALL_PX, BLUE, "start" if on_the_left else "end")

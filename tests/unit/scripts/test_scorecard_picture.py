@@ -158,3 +158,15 @@ def test_text_is_anchored_where_it_is_said() -> None:
     assert '<text x="5.0" y="6.0" font-size="12" fill="#000000" text-anchor="end">a &lt; b</text>' in (
         canvas.to_bytes().decode()
     )
+
+
+def test_a_curve_of_wrong_names_that_begins_above_its_panel_is_drawn_from_where_it_comes_in(tmp_path: Path) -> None:
+    """The surest name of all is wrong: a share of 100 %, which falls as more are named."""
+    document = figures(200, 400)
+    rates = [(0.001, 1.0), (0.1, 0.02), (0.5, 0.01), (0.6, 0.5)]
+    document["coverage"] = [{"confidence": 1.0 - x, "coverage": x, "error": y} for x, y in rates]
+
+    write_picture(tmp_path / "card.svg", document, title="Model v1", group_by=None)
+
+    lines = ET.fromstring((tmp_path / "card.svg").read_text(encoding="utf-8")).iter(f"{_SVG}polyline")
+    assert 4 in {len(str(each.get("points")).split()) for each in lines}  # in, two points, out
