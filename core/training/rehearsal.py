@@ -14,7 +14,7 @@ from core.training.loop import Answers, Learner, answer
 from core.training.split import RehearsalSplit, renumbered
 from core.training.synthetic import make_people
 
-_MADE_UP_PEOPLE = 1000  # asked within a second or two; with 200 the bound was moved by 0.02 more or less by chance
+_MADE_UP_PEOPLE = 400  # asked within seconds on two cores; with 200 the bound moved by 0.02 more or less by chance
 
 
 @dataclass(frozen=True, kw_only=True)
