@@ -151,8 +151,7 @@ def stranger_rule(
 
     A rehearsal knows fewer people and photos than the final network, and strangers come nearer to it. How much nearer
     is measured on people who do not exist, whom both can be asked about: the bound moves by as much as the
-    `1 - fpir` quantile of a normal distribution of their scores differs (their own quantile hangs on two or three of
-    them), but not down among the strangers: most of their photos stay below it.
+    `1 - fpir` quantile of their scores differs, but not down among the strangers: most of their photos stay below it.
     docs/decisions/0008-reject-rule-from-few-people.md has the evidence.
 
     Args:
@@ -168,9 +167,9 @@ def stranger_rule(
     bound, how = upper_bound(scores, _weighed(known, raised), strangers.people, fpir, skew)
     threshold = bound
     if len(rehearsed) and len(made_up):
-        after, before = (_normal_quantile(_weighed(probes, raised), 1.0 - fpir) for probes in (made_up, rehearsed))
+        after, before = (np.quantile(_weighed(probes, raised), 1.0 - fpir) for probes in (made_up, rehearsed))
         lowest = min(bound, float(np.quantile(scores, _BELOW_MOVED)))
-        threshold = max(lowest, bound + after - before)
+        threshold = max(lowest, bound + float(after - before))
         how += f", moved by {threshold - bound:+.3f}"
     return threshold, max(0.0, threshold - raised), how
 
@@ -222,11 +221,6 @@ def enrolled_rule(enrolled: Probes) -> tuple[float, float, str]:
         "nearly the similarity of the training photos themselves"
     )
     return float(own.mean() - own.std()), margin, how
-
-
-def _normal_quantile(scores: NDArray[np.float64], p: float) -> float:
-    """Return the quantile of the normal distribution with the mean and the deviation of these scores."""
-    return float(scores.mean() + NormalDist().inv_cdf(p) * scores.std())
 
 
 def _weighed(probes: Probes, raised: float) -> NDArray[np.float64]:

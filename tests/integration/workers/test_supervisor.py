@@ -59,6 +59,10 @@ def family() -> list[psutil.Process]:
     return [child for child in psutil.Process().children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE]
 
 
+def is_alive(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
 def test_a_fleet_comes_up_heals_and_leaves_nothing(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, model_poll_s=0.2, sweep_interval_s=0.5)
     before = set(family())
@@ -79,7 +83,7 @@ def test_a_fleet_comes_up_heals_and_leaves_nothing(tmp_path: Path) -> None:
         wait_until(lambda: reported(settings)["identify"] != old or len(reported(settings)) > 1, "it reports")
         started = set(family()) - before
         assert len(started) >= 5
-    assert not [child for child in started if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    wait_until(lambda: not any(map(is_alive, started)), "nothing that it started is left")
     assert sorted(file.name for file in settings.logs_dir.iterdir()) == ["sweeper.log", "trainer.log", "worker.log"]
 
 
