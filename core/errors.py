@@ -11,6 +11,7 @@
     │   ├── PersonConflictError
     │   ├── LabelConflictError
     │   ├── UnknownIdError
+    │   ├── NothingToUndoError
     │   ├── JobStateError
     │   ├── IdempotencyConflictError
     │   ├── ActivationConflictError
@@ -140,6 +141,12 @@ class UnknownIdError(InputError):
     """No job, run, person or model has this id."""
 
     code = "unknown_id"
+
+
+class NothingToUndoError(InputError):
+    """Nothing was said or changed that could be taken back."""
+
+    code = "nothing_to_undo"
 
 
 class JobStateError(InputError):

@@ -4,12 +4,13 @@ Whoever stores outcomes reads corrections in the same transaction and holds them
 is stored that disobeys a correction made before. What labels mean stands in core/faces/corrections.py.
 """
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from core.faces.corrections import (
@@ -23,27 +24,24 @@ from core.faces.corrections import (
 )
 from core.faces.rule import RejectRule
 from core.records import FaceResult, PhotoResult, Verdict
+from db.bulk import in_pages
 from db.merges import load_merges
 from db.tables import Label, Model, Photo
 
 _LOCK = 0x66616365_66697865
 """Of PostgreSQL's advisory locks: shared by those who store outcomes, held alone by whoever corrects."""
 _PAGE = 1000
+# In the driver's own words, as in db/bulk.py: these are asked with every chunk that is stored, and find nothing mostly.
+_HOLD = f"SELECT pg_advisory_xact_lock_shared({_LOCK})"
+_HOLD_ALONE = f"SELECT pg_advisory_xact_lock({_LOCK})"
+_PHOTOS_ON_POSTGRESQL = "SELECT id FROM photos WHERE sha256 = ANY(%s)"
+_PHOTOS_ON_SQLITE = "SELECT id FROM photos WHERE sha256 IN (SELECT value FROM json_each(?))"
 _LABELS = (
-    select(
-        Photo.sha256,
-        Label.id,
-        Label.verdict,
-        Label.person_id,
-        Label.box_xyxy_px,
-        Label.undoes_id,
-    )
+    select(Photo.sha256, Label.id, Label.verdict, Label.person_id, Label.box_xyxy_px, Label.undoes_id)
     .join(Label, Label.photo_id == Photo.id)
-    .where(Photo.sha256.in_(bindparam("sha256s", expanding=True)))
+    .where(Photo.id.in_(bindparam("photo_ids", expanding=True)))
     .order_by(Label.id)
 )
-_HOLD = select(func.pg_advisory_xact_lock_shared(_LOCK))
-_HOLD_ALONE = select(func.pg_advisory_xact_lock(_LOCK))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +93,7 @@ def load_corrections(session: Session, photo_sha256s: Sequence[str]) -> Correcti
         photo_sha256s: of the photos' bytes.
     """
     if _is_postgresql(session):
-        session.execute(_HOLD)
+        session.connection().exec_driver_sql(_HOLD)
     return read_corrections(session, photo_sha256s)
 
 
@@ -103,9 +101,9 @@ def read_corrections(session: Session, photo_sha256s: Sequence[str]) -> Correcti
     """Return the corrections that bear on some photos at this moment: for whoever holds them still, or only looks."""
     merges = load_merges(session)
     rows: dict[str, list[Any]] = defaultdict(list)
-    wanted = list(dict.fromkeys(photo_sha256s))
-    for start in range(0, len(wanted), _PAGE):
-        for row in session.execute(_LABELS, {"sha256s": wanted[start : start + _PAGE]}):
+    for page in in_pages(dict.fromkeys(photo_sha256s), _PAGE):
+        photo_ids = _find_photos(session, page)
+        for row in session.execute(_LABELS, {"photo_ids": photo_ids}) if photo_ids else ():
             rows[row.sha256].append(row)
     said = {sha256: standing(labels, merges) for sha256, labels in rows.items()}
     return Corrections(said=said, counts_as=merges)
@@ -117,13 +115,12 @@ def hold_outcomes(session: Session) -> None:
     Called before anything else is locked. On SQLite a write transaction is alone anyway.
     """
     if _is_postgresql(session):
-        session.execute(_HOLD_ALONE)
+        session.connection().exec_driver_sql(_HOLD_ALONE)
 
 
 def load_rule(session: Session, model_id: int) -> RejectRule | None:
     """Return a model's reject rule; None when its manifest holds none."""
-    manifest = session.scalar(select(Model.manifest).where(Model.id == model_id)) or {}
-    rule = manifest.get("rule")
+    rule = session.scalar(select(Model.manifest["rule"]).where(Model.id == model_id))  # not all the people
     if rule is None:
         return None
     known = {field.name for field in fields(RejectRule)}
@@ -153,6 +150,14 @@ def as_said(label: Any, merges: Mapping[int, int]) -> Said:
         counts_as=merges.get(label.person_id, label.person_id),
         box_xyxy_px=None if label.box_xyxy_px is None else tuple(label.box_xyxy_px),
     )
+
+
+def _find_photos(session: Session, sha256s: list[str]) -> list[int]:
+    """Return the ids of those photos of which anybody ever spoke."""
+    connection = session.connection()
+    if connection.dialect.name == "postgresql":
+        return list(connection.exec_driver_sql(_PHOTOS_ON_POSTGRESQL, (sha256s,)).scalars())
+    return list(connection.exec_driver_sql(_PHOTOS_ON_SQLITE, (json.dumps(sha256s),)).scalars())
 
 
 def _is_postgresql(session: Session) -> bool:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
@@ -24,7 +25,7 @@ from db.tables import Face, Job, Label, Person, Photo
 from db.upsert import insert_absent, insert_if_absent
 
 _PAGE = 500
-_FACE_ID = re.compile(r"(j[0-9a-z]+)-(\d{1,18})-(\d{1,9})")
+_FACE_ID = re.compile(r"(j[0-9a-z]+)-(0|[1-9][0-9]{0,17})-(0|[1-9][0-9]{0,8})")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,14 @@ class PastLabel:
     undone: bool
     holds: bool
     """Whether it has a say in what is decided now."""
+
+
+class ImportWeight(Enum):
+    """What an import of a photo comes to."""
+
+    NEW = "new"  # nothing is known against it
+    KNOWN = "known"  # it holds already
+    CORRECTED = "corrected"  # somebody has said otherwise, and that stays
 
 
 def looks_like_face(text: str) -> bool:
@@ -139,7 +148,7 @@ def label_photo(
     person: Person | None,
     sha256: str,
     uri: str,
-    split: Split,
+    split: Split | None,
     author: str,
     now: datetime,
     box_xyxy_px: Box | None = None,
@@ -155,17 +164,18 @@ def label_photo(
         person: of whom `is` and `is_not` speak; None with `is_not`: it shows nobody who can be named.
         sha256: of the photo's bytes.
         uri: where it lies.
-        split: what it is for.
+        split: what it is for; None for what it was for before, or to learn from.
         author: who says so.
         now: aware time.
         box_xyxy_px: which face is meant; None for the only one, or for all where no person is named.
         verdict: what it is.
     """
     hold_outcomes(session)
-    insert_if_absent(session, Photo, {"sha256": sha256, "uri": uri, "split": split, "created_at": now})
+    fresh = {"sha256": sha256, "uri": uri, "split": split or Split.TRAIN, "created_at": now}
+    insert_if_absent(session, Photo, fresh)
     photo = session.scalars(select(Photo).where(Photo.sha256 == sha256)).one()
-    known = photo.uri == uri and photo.split == split
-    photo.uri, photo.split = uri, split
+    known = (photo.uri, photo.split) == (uri, split or photo.split)
+    photo.uri, photo.split = uri, split or photo.split
     before = read_corrections(session, [sha256])
     new = _new(verdict, person, before.counts_as, box_xyxy_px)
     if _is_known(new, before.said.get(sha256, ())):
@@ -225,8 +235,8 @@ def list_labels(session: Session, sha256: str, box_xyxy_px: Box | None, *, alone
     ]
 
 
-def was_corrected(session: Session, sha256: str, person: Person | None) -> bool:
-    """Say whether somebody has spoken against what an import would say of a photo: that stays, the import does not.
+def weigh_import(session: Session, sha256: str, person: Person | None) -> ImportWeight:
+    """Say what an import would change that says of a photo whom it shows.
 
     Args:
         session: a read session.
@@ -238,15 +248,21 @@ def was_corrected(session: Session, sha256: str, person: Person | None) -> bool:
     said = standing(rows, merges)
     new = _new(Verdict.IS_NOT if person is None else Verdict.IS, person, merges, None)
     if _is_known(new, said):
-        return False
-    before = [as_said(row, merges) for row in rows if row.undoes_id is None]
-    if any((each.verdict, each.counts_as) == (new.verdict, new.counts_as) for each in before):
-        return True  # it was said before, and holds no longer
+        return ImportWeight.KNOWN
+    ever = [as_said(row, merges) for row in rows if row.undoes_id is None]
+    if any((each.verdict, each.counts_as) == (new.verdict, new.counts_as) for each in ever):
+        return ImportWeight.CORRECTED  # it was said before, and holds no longer
     against = {Verdict.NOT_A_FACE, Verdict.IGNORE, Verdict.IS_NOT} - {new.verdict}
-    return any(
+    corrected = any(
         new.counts_as in held.is_not or (held.last_word is not None and held.last_word.verdict in against)
         for _, held in faces_spoken_of(said)
     )
+    return ImportWeight.CORRECTED if corrected else ImportWeight.NEW
+
+
+def find_photo(session: Session, sha256: str) -> Photo | None:
+    """Return the photo of those bytes, if anybody ever spoke of it."""
+    return session.scalar(select(Photo).where(Photo.sha256 == sha256))
 
 
 def _holding_ids(said: Sequence[Said]) -> set[int]:

@@ -5,7 +5,7 @@ Labels are given in db/labels.py; people are merged and renamed in db/renames.py
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -18,7 +18,7 @@ from core.errors import PersonConflictError, PersonNameError, UnknownIdError
 from core.faces.corrections import Box, Held, faces_spoken_of
 from core.records import Example, PersonClass, Split
 from db.corrections import standing
-from db.merges import load_merges, people_counted_as
+from db.merges import former_names, load_merges, people_counted_as
 from db.tables import Label, Person, Photo
 from db.upsert import insert_if_absent
 
@@ -85,7 +85,7 @@ def name_key(name: str) -> str:
 
 
 def get_or_add_person(session: Session, name: str, now: datetime) -> Person:
-    """Return the person of that name, who is added when new.
+    """Return the person who bears that name, or bore it before a rename; who is added when new.
 
     Raises:
         PersonNameError: no person can bear that name.
@@ -93,9 +93,11 @@ def get_or_add_person(session: Session, name: str, now: datetime) -> Person:
     """
     name = clean_name(name)
     key = name_key(name)
-    insert_if_absent(session, Person, {"name": name, "name_key": key, "created_at": now})
-    person = session.scalars(select(Person).where(Person.name_key == key)).one()
-    if person.name != name:
+    person = _called(session, name)
+    if person is None:
+        insert_if_absent(session, Person, {"name": name, "name_key": key, "created_at": now})
+        person = session.scalars(select(Person).where(Person.name_key == key)).one()
+    if person.name_key == key and person.name != name:
         raise PersonConflictError(
             f"{name!r} differs from the known person {person.name!r} only in case or accents. Nothing of {name!r} was "
             f"imported. If they are one person, use the name {person.name!r}; if not, make the names tell them apart."
@@ -104,14 +106,24 @@ def get_or_add_person(session: Session, name: str, now: datetime) -> Person:
 
 
 def find_person(session: Session, name: str) -> Person:
-    """Return the person of that name, whatever its case and accents.
+    """Return the person who bears that name, or bore it before a rename, whatever its case and accents.
 
     Raises:
-        UnknownIdError: nobody bears it.
+        UnknownIdError: nobody does.
     """
-    person = session.scalar(select(Person).where(Person.name_key == name_key(name)))
+    person = _called(session, name)
     if person is None:
         raise UnknownIdError(f"Nobody is called {name!r}. List the people: `facefleet people list`.")
+    return person
+
+
+def _called(session: Session, name: str) -> Person | None:
+    """Return the person who bears a name, or who last bore it before a rename."""
+    key = name_key(name)
+    person = session.scalar(select(Person).where(Person.name_key == key))
+    if person is None:
+        former = {name_key(former): person_id for former, person_id in former_names(session).items()}
+        person = session.get(Person, former[key]) if key in former else None
     return person
 
 
@@ -127,22 +139,16 @@ def find_labelled(session: Session, sha256: str) -> list[LabelledPhoto]:
 
 def list_people(session: Session) -> list[PersonSummary]:
     """Return everybody with their numbers of photos, by name; merged people as one."""
-    counts = Counter((photo.person_id, photo.split) for photo in _labelled(session))
-    merges = load_merges(session)
-    everybody = session.execute(select(Person.id, Person.name, Person.created_at).order_by(Person.name_key)).all()
-    names = {row.id: row.name for row in everybody}
-    return [
-        PersonSummary(
-            person_id=row.id,
-            name=row.name,
-            also_called=tuple(names[merged] for merged in people_counted_as(merges, row.id)[1:]),
-            train_photos=counts[row.id, Split.TRAIN],
-            test_photos=counts[row.id, Split.TEST],
-            created_at=row.created_at,
-        )
-        for row in everybody
-        if row.id not in merges
+    return _summaries(session, labelled_photos(session))
+
+
+def find_summary(session: Session, person: Person) -> PersonSummary:
+    """Return a person with their numbers of photos; a merged one as whom they count as."""
+    shown = shown_id(session, person)
+    (summary,) = [
+        summary for summary in _summaries(session, labelled_photos(session, shown)) if summary.person_id == shown
     ]
+    return summary
 
 
 def labelled_photos(session: Session, person_id: int | None = None) -> Iterator[LabelledPhoto]:
@@ -202,6 +208,30 @@ def person_names(session: Session, person_ids: set[int]) -> dict[int, str]:
     rows = session.execute(select(Person.id, Person.name).where(Person.id.in_(set(ends.values()))))
     names = {row.id: row.name for row in rows}
     return {person_id: names[end] for person_id, end in ends.items() if end in names}
+
+
+def _summaries(session: Session, photos: Iterable[LabelledPhoto]) -> list[PersonSummary]:
+    """Count photos for everybody who is not merged, by name."""
+    counts = Counter((photo.person_id, photo.split) for photo in photos)
+    merges = load_merges(session)
+    everybody = session.execute(select(Person.id, Person.name, Person.created_at).order_by(Person.name_key)).all()
+    names: dict[int, list[str]] = {row.id: [row.name] for row in everybody}
+    for former, person_id in former_names(session).items():
+        names[person_id].append(former)
+    return [
+        PersonSummary(
+            person_id=row.id,
+            name=row.name,
+            also_called=tuple(
+                name for member in people_counted_as(merges, row.id) for name in names[member] if name != row.name
+            ),
+            train_photos=counts[row.id, Split.TRAIN],
+            test_photos=counts[row.id, Split.TEST],
+            created_at=row.created_at,
+        )
+        for row in everybody
+        if row.id not in merges
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)

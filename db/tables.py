@@ -69,6 +69,15 @@ class Person(Base):
     """Somebody who can be named."""
 
     __tablename__ = "people"
+    # Asked with every chunk that is stored, and as good as always empty.
+    __table_args__ = (
+        Index(
+            "ix_people_merged_into_id",
+            "merged_into_id",
+            sqlite_where=text("merged_into_id IS NOT NULL"),
+            postgresql_where=text("merged_into_id IS NOT NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     name: Mapped[str] = mapped_column(String(200), unique=True)

@@ -25,7 +25,8 @@ _REJECTIONS = {"stranger": Verdict.IS_NOT, "ignore": Verdict.IGNORE, "not-a-face
 def name(invocation: Invocation, cluster_id: str, person_name: str) -> None:
     """Name all faces of a cluster at once.
 
-    Those that wait for a name become labels, of somebody known or new. Training learns from them; until then the name stands in the results of these faces alone.
+    Those that wait for a name become labels, of somebody known or new. Training learns from them; until then the name
+    stands in the results of these faces alone.
     """
     from db.clusters import get_cluster, label_cluster
     from db.people import get_or_add_person

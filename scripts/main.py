@@ -31,12 +31,12 @@ COMMANDS = {
     ),
     "people": Entry(
         target="scripts.people:people",
-        summary="Import labelled photos and look at the people who can be named.",
+        summary="Import labelled photos, look at the people who can be named, merge and rename them.",
         section=_PEOPLE,
     ),
     "label": Entry(
         target="scripts.label:label",
-        summary="Say whom a photo shows.",
+        summary="Say whose face it is, whose it is not, or that it is none to be named.",
         section=_PEOPLE,
     ),
     "retrain": Entry(

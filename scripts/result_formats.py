@@ -1,9 +1,10 @@
 """Result rows as JSON, JSONL, CSV and Parquet: the same rows and values in each, written as they come.
 
 CSV and Parquet have the columns of COLUMNS: `box` is flattened to box_x1, box_y1, box_x2, box_y2 (pixels), `quality` to
-quality_score and quality_reasons (joined by `;`), `error` to error_code and error_message; every other name is a key of
-a JSONL row. A missing value is an empty cell in CSV and null in Parquet, where `decided_at` is a UTC timestamp. CSV is
-RFC 4180 with a header; a text that a spreadsheet would run (it starts with = + - @, tab or return) gets a leading `'`.
+quality_score and quality_reasons (joined by `;`), `label` to label_verdict, label_author and label_at, `error` to
+error_code and error_message; every other name is a key of a JSONL row. A missing value is an empty cell in CSV and null
+in Parquet, where times are UTC timestamps. CSV is RFC 4180 with a header; a text that a spreadsheet would run (one that
+starts with = + - @, tab or return) gets a leading `'`.
 """
 
 import csv
@@ -32,6 +33,9 @@ COLUMNS = {
     "similarity": "double",
     "quality_score": "double",
     "quality_reasons": "string",
+    "label_verdict": "string",
+    "label_author": "string",
+    "label_at": "timestamp",
     "model": "string",
     "decided_at": "timestamp",
     "error_code": "string",
@@ -45,12 +49,15 @@ _ROW_GROUP = 20_000
 
 def flatten(row: Row) -> Row:
     """Return a result row as flat columns; see the module's docstring."""
-    box, quality, error = row["box"] or (None,) * 4, row["quality"], row["error"]
+    box, quality, label, error = row["box"] or (None,) * 4, row["quality"], row["label"], row["error"]
     flat = {
         **row,
         **dict(zip(("box_x1", "box_y1", "box_x2", "box_y2"), box, strict=True)),
         "quality_score": quality["score"] if quality else None,
         "quality_reasons": ";".join(quality["reasons"]) if quality else None,
+        "label_verdict": label["verdict"] if label else None,
+        "label_author": label["author"] if label else None,
+        "label_at": label["at"] if label else None,
         "error_code": error["code"] if error else None,
         "error_message": error["message"] if error else None,
     }
@@ -106,11 +113,13 @@ def write_parquet(rows: Iterable[Row], stream: IO[bytes]) -> int:
         "double": pa.float64(),
     }
     schema = pa.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
+    times = [name for name, kind in COLUMNS.items() if kind == "timestamp"]
     count = 0
     with parquet.ParquetWriter(_Sink(stream), schema) as writer:
         for page in _pages(map(flatten, rows), _ROW_GROUP):
             for row in page:
-                row["decided_at"] = datetime.fromisoformat(row["decided_at"]) if row["decided_at"] else None
+                for name in times:
+                    row[name] = datetime.fromisoformat(row[name]) if row[name] else None
             writer.write_table(pa.Table.from_pylist(page, schema=schema))
             count += len(page)
     stream.flush()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from core.records import FaceOutcome, ItemOutcome
+from core.records import FaceOutcome, ItemOutcome, Verdict
 from scripts.output import printable, shorten
 
 if TYPE_CHECKING:
@@ -108,6 +108,8 @@ def _cells(row: "Row") -> list[str]:
     outcome = row["outcome"] + (f" ({row['error']['code']})" if row["error"] else "")
     similarity = None if row["similarity"] is None else f"{row['similarity']:.3f}"
     confidence = None if row["confidence"] is None else f"{100 * row['confidence']:.1f} %"
+    if row["label"] and row["label"]["verdict"] == Verdict.IS:
+        confidence = "label"  # a person said so
     texts: list[Any] = [row["uri"], outcome, row["person"], row["candidate"], similarity, confidence, row["model"]]
     return [printable(text or "") for text in texts]
 

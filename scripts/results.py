@@ -53,13 +53,20 @@ class _Since(click.ParamType[datetime]):
     "facefleet results --job j1p3k9x2mf4qa --pictures pictures/",
 )
 @click.option("--job", metavar="ID", help="Only of this job.")
-@click.option("--person", metavar="P", help="Only faces identified as this person.")
+@click.option(
+    "--person", metavar="P", help="Only faces identified as this person, or as somebody who was merged into them."
+)
 @click.option(
     "--outcome", type=click.Choice(_OUTCOMES), metavar="O", help=f"Only with this outcome: {', '.join(_OUTCOMES)}."
 )
 @click.option("--model", metavar="V", help="Only decided by this model version.")
 @click.option("--since", type=_Since(), help="Only decided since then: 30m, 2h, 7d, or an ISO date or time in UTC.")
-@click.option("--min-confidence", type=click.FloatRange(0, 1), metavar="F", help="Only at least this sure, 0 to 1.")
+@click.option(
+    "--min-confidence",
+    type=click.FloatRange(0, 1),
+    metavar="F",
+    help="Only at least this sure, 0 to 1; named by a label is surest.",
+)
 @click.option("--format", "format_", type=click.Choice(["table", *WRITERS]), help="How to write.", show_default="table")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write to this file.")
 @click.option(

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from enum import Enum
+from itertools import islice
 from pathlib import Path
 
 from sqlalchemy.orm import Session
@@ -21,17 +21,21 @@ from core.images.folders import natural_key, walk_folder
 from core.images.read import PhotoReader
 from core.images.uris import local_uri
 from core.prefetch import Prefetcher
-from core.records import SkipLog, Skipped, Split
+from core.records import SkipLog, Skipped, Split, Verdict
 from core.settings import Settings
 from db import labels, people
 from db.engine import Database
-from db.tables import Person
+from db.labels import ImportWeight
+from db.tables import Person, Photo
 
 _CHECK_AT_PX = 160
 """Photos are decoded at about this size: enough to find what is broken, and quick."""
 
 _AHEAD = 32
 """Photos read ahead: bounds the memory."""
+
+_STRANGERS_AT_ONCE = 100
+"""Photos of strangers in one transaction: workers wait for it with what they store."""
 
 MOST_SKIPPED = 100
 """Files passed over that are named, for each person."""
@@ -64,14 +68,6 @@ class ImportReport:
     """What was not imported: bad photos, names that cannot be, photos under two names."""
     skipped: list[Skipped] = field(default_factory=list)
     """What was passed over: files beside the people's folders, files that are no photos."""
-
-
-class _Stored(Enum):
-    """What became of a photo."""
-
-    ADDED = "added"  # its label is new
-    KNOWN = "known"  # the label holds already
-    KEPT = "kept"  # somebody has said otherwise: that stays
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +118,40 @@ def import_people(
     return importer.report
 
 
+def import_strangers(
+    database: Database,
+    settings: Settings,
+    folder: Path,
+    split: Split | None,
+    author: str,
+    on_progress: OnProgress | None = None,
+    *,
+    clock: Clock = utc_now,
+) -> ImportReport:
+    """Import the photos in a folder and below as photos of people who must get no name.
+
+    Args:
+        database: the ledger.
+        settings: limits of photos.
+        folder: flat or nested; what its folders are called means nothing.
+        split: what the photos are for; None: to learn from, which is to choose the reject rule by them.
+        author: who says so.
+        on_progress: told how many photos have been looked at so far.
+        clock: the time.
+
+    Raises:
+        SourceNotFoundError: there is no such folder; nothing was imported.
+        DatabaseUnreachableError: what was imported so far stays.
+    """
+    folder = folder.absolute()
+    if not folder.is_dir():
+        raise SourceNotFoundError(f"There is no folder {folder}. Nothing was imported. Check the path.")
+    importer = _Importer(database, settings, author, on_progress, clock)
+    with closing(importer):
+        importer.import_strangers(folder, split or Split.TRAIN)
+    return importer.report
+
+
 class _Importer:
     """One import under way."""
 
@@ -147,28 +177,32 @@ class _Importer:
         """Import one person's folder in one transaction."""
         try:
             people.clean_name(folder.name)
-            good = self._check(folder)
+            good = list(self._check(folder))
             if good:
                 self._store(folder.name, good, split)
         except InputError as error:
             self._fail(str(folder), error)
 
-    def _check(self, folder: Path) -> list[_Checked]:
-        """Read and decode a person's photos, a few at once; note the bad ones and return the others."""
+    def import_strangers(self, folder: Path, split: Split) -> None:
+        """Import photos of nobody who can be named, some in one transaction."""
+        good = self._check(folder)
+        while page := list(islice(good, _STRANGERS_AT_ONCE)):
+            self._store(None, page, split)
+
+    def _check(self, folder: Path) -> Iterator[_Checked]:
+        """Read and decode photos, a few at once; note the bad ones and yield the others."""
         skipped = SkipLog(keep=MOST_SKIPPED)
-        good = []
         photos = self._threads.map(self._look_at, self._too_slow, walk_folder(str(folder), skipped), lambda: None)
         with closing(photos):
             for photo in photos:
-                if photo.error is None:
-                    good.append(photo)
-                else:
-                    self._fail(photo.path, photo.error)
                 self._looked_at += 1
                 if self._on_progress is not None:
                     self._on_progress(self._looked_at)
+                if photo.error is None:
+                    yield photo
+                else:
+                    self._fail(photo.path, photo.error)
         self.report.skipped += skipped.first
-        return good
 
     def _look_at(self, path: str) -> _Checked:
         """Read a photo whole; called on a thread."""
@@ -186,11 +220,17 @@ class _Importer:
         )
         return _Checked(path=path, error=error)
 
-    def _store(self, name: str, photos: list[_Checked], split: Split) -> None:
-        """Label photos, all in one transaction; the counts follow when it is committed."""
-        counts, conflicts = Counter[_Stored](), list[tuple[str, LabelConflictError]]()
+    def _store(self, name: str | None, photos: list[_Checked], split: Split) -> None:
+        """Label photos, all in one transaction; the counts follow when it is committed.
+
+        Args:
+            name: whom they show; None: nobody who can be named.
+            photos: good ones.
+            split: what they are for.
+        """
+        counts, conflicts = Counter[ImportWeight](), list[tuple[str, LabelConflictError]]()
         with self._database.write() as session:
-            person = people.get_or_add_person(session, name, self._clock())
+            person = None if name is None else people.get_or_add_person(session, name, self._clock())
             for photo in photos:
                 try:
                     counts[self._label(session, person, photo, split)] += 1
@@ -198,55 +238,58 @@ class _Importer:
                     conflicts.append((photo.path, error))
         for path, conflict in conflicts:
             self._fail(path, conflict)
-        self.report.photos_added += counts[_Stored.ADDED]
-        self.report.photos_known += counts[_Stored.KNOWN]
-        self.report.photos_kept += counts[_Stored.KEPT]
-        self._person_ids.add(person.id)
+        self.report.photos_added += counts[ImportWeight.NEW]
+        self.report.photos_known += counts[ImportWeight.KNOWN]
+        self.report.photos_kept += counts[ImportWeight.CORRECTED]
+        if person is not None:
+            self._person_ids.add(person.id)
         self.report.people = len(self._person_ids)
 
-    def _label(self, session: Session, person: Person, photo: _Checked, split: Split) -> _Stored:
-        """Label one photo.
+    def _label(self, session: Session, person: Person | None, photo: _Checked, split: Split) -> ImportWeight:
+        """Label one photo, unless somebody has said otherwise of it.
 
         Raises:
             LabelConflictError: the same photo is known as another person's, or for the other purpose.
         """
-        if labels.was_corrected(session, photo.sha256, person):
-            return _Stored.KEPT
-        known = people.find_labelled(session, photo.sha256)
-        if known:
-            _check_agrees(known, people.shown_id(session, person), person.name, split)
-            if Path(known[0].uri).exists():
-                return _Stored.KNOWN
+        weight = labels.weigh_import(session, photo.sha256, person)
+        if weight is ImportWeight.CORRECTED:
+            return weight
+        known = labels.find_photo(session, photo.sha256)
+        if known is not None:
+            _check_agrees(session, known, person, split)
         labels.label_photo(
             session,
             person=person,
+            verdict=Verdict.IS if person else Verdict.IS_NOT,
             sha256=photo.sha256,
-            uri=local_uri(photo.path),
+            uri=known.uri if known is not None and Path(known.uri).exists() else local_uri(photo.path),
             split=split,
             author=self._author,
             now=self._clock(),
         )
-        return _Stored.KNOWN if known else _Stored.ADDED
+        return weight
 
     def _fail(self, path: str, error: FacefleetError) -> None:
         self.report.failed.append(FailedPhoto(path=path, code=error.code, message=error.message))
 
 
-def _check_agrees(known: list[people.LabelledPhoto], person_id: int, name: str, split: Split) -> None:
-    """Refuse to label a photo again as somebody else's, or for the other purpose.
+def _check_agrees(session: Session, photo: Photo, person: Person | None, split: Split) -> None:
+    """Refuse to label a photo as somebody else's, or for the other purpose.
 
     Raises:
         LabelConflictError: that is what was asked.
     """
-    first = known[0]
-    if all(face.person_id != person_id for face in known):
+    faces = people.find_labelled(session, photo.sha256)
+    wanted = None if person is None else people.shown_id(session, person)
+    if faces and all(face.person_id != wanted for face in faces):
+        what = "imported as a stranger's" if person is None else f"labelled {person.name!r}"
         raise LabelConflictError(
-            f"The same photo is labelled {first.person!r} already ({first.uri}). It was not labelled {name!r}. "
+            f"The same photo is labelled {faces[0].person!r} already ({photo.uri}). It was not {what}. "
             f"Find out whom it shows and remove it from the other folder."
         )
-    if first.split != split:
+    if photo.split != split:
         raise LabelConflictError(
-            f"The same photo is imported for {first.split} already ({first.uri}). It was not imported for {split}: "
+            f"The same photo is imported for {photo.split} already ({photo.uri}). It was not imported for {split}: "
             f"figures made from photos that were learned from say nothing. Remove one of the two."
         )
 

@@ -21,8 +21,8 @@ class Snapshot:
 
     @property
     def digest(self) -> str:
-        """sha256 over the sorted lines `sha256 person split`, and the box where one face of several is meant: tells
-        datasets apart wherever their files lie.
+        """sha256 over the sorted lines `sha256 person split`, with whom a stranger is said not to be, and with the box
+        where one face of several is meant: tells datasets apart wherever their files lie.
         """
         lines = sorted(
             f"{example.sha256} {self._person(example)} {split}{_box(example)}" for split, example in self._examples()
@@ -46,9 +46,8 @@ class Snapshot:
             head, *rest = map(json.loads, stream)
         examples: dict[str, list[Example]] = {split: [] for split in Split}
         for row in rest:
-            box = row.pop("box_xyxy_px", None)
             part = examples[row.pop("split")]
-            part.append(Example(**row, box_xyxy_px=None if box is None else (box[0], box[1], box[2], box[3])))
+            part.append(_example(row))
         return cls(
             classes=tuple(PersonClass(**person) for person in head["classes"]),
             train=tuple(examples[Split.TRAIN]),
@@ -66,7 +65,20 @@ class Snapshot:
         yield from ((Split.TEST, example) for example in self.test)
 
     def _person(self, example: Example) -> int | str:
-        return self.classes[example.class_index].person_id if example.class_index >= 0 else "stranger"
+        if example.class_index >= 0:
+            return self.classes[example.class_index].person_id
+        people = ",".join(str(self.classes[index].person_id) for index in example.not_classes)
+        return f"not:{people}" if people else "stranger"
+
+
+def _example(row: dict[str, Any]) -> Example:
+    """Read an example back; what a snapshot of an earlier version does not hold is as it was then."""
+    box, not_classes = row.pop("box_xyxy_px", None), row.pop("not_classes", ())
+    return Example(
+        **row,
+        not_classes=tuple(not_classes),
+        box_xyxy_px=None if box is None else (box[0], box[1], box[2], box[3]),
+    )
 
 
 def _box(example: Example) -> str:

@@ -12,6 +12,13 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("labels", sa.Column("undoes_id", sa.BigInteger(), nullable=True))
     op.add_column("people", sa.Column("merged_into_id", sa.BigInteger(), nullable=True))
+    op.create_index(
+        "ix_people_merged_into_id",
+        "people",
+        ["merged_into_id"],
+        sqlite_where=sa.text("merged_into_id IS NOT NULL"),
+        postgresql_where=sa.text("merged_into_id IS NOT NULL"),
+    )
     op.add_column("faces", sa.Column("label_id", sa.BigInteger(), nullable=True))
     op.create_index(
         "ix_faces_label_id",

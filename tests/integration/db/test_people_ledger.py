@@ -1,6 +1,7 @@
 """People: names that cannot be confused, photos known by their bytes, the newest label holds."""
 
 import unicodedata
+from typing import Any
 
 import pytest
 
@@ -123,6 +124,60 @@ def test_the_training_set_is_in_order_and_knows_its_strangers(database: Database
     assert classes == [PersonClass(person_id=ada, name="Ada"), PersonClass(person_id=bob, name="Bob")]
     assert train == [example("2", 0), example("5", 0), example("1", 1)]
     assert test == [example("4", 0), example("3", -1)]
+
+
+def say(database: Database, photo: str, verdict: Verdict, name: str | None = None, **changes: Any) -> None:
+    with database.write() as session:
+        labels.label_photo(
+            session,
+            person=people.find_person(session, name) if name else None,
+            verdict=verdict,
+            sha256=photo * 64,
+            uri=f"file:///people/{photo}.jpg",
+            author="eve",
+            now=NOW,
+            **{"split": None, **changes},
+        )
+
+
+def test_training_learns_from_what_is_not_somebody(database: Database) -> None:
+    """Strangers, and faces that were taken for somebody, stand after the people's; what shows nobody is left out."""
+    ledger.add_people(database, "Ada", "Bob", "Carl")
+    for photo, name in (("1", "Ada"), ("2", "Bob"), ("3", "Ada"), ("4", "Ada"), ("5", "Bob")):
+        label(database, name, photo)
+    say(database, "3", Verdict.NOT_A_FACE)
+    say(database, "4", Verdict.IS_NOT, "Ada")
+    say(database, "4", Verdict.IS_NOT, "Bob")
+    say(database, "5", Verdict.IGNORE)
+    say(database, "6", Verdict.IS_NOT)
+    say(database, "7", Verdict.IS_NOT, "Carl")  # of whom no photo is known
+    say(database, "8", Verdict.IS_NOT, "Ada", split=Split.TEST)
+    say(database, "9", Verdict.IS_NOT, split=Split.TEST)
+    with database.read() as session:
+        _, train, test = people.training_set(session)
+    assert [(e.uri[-5], e.class_index, e.not_classes) for e in train] == [
+        ("1", 0, ()),
+        ("2", 1, ()),
+        ("4", -1, (0, 1)),
+        ("6", -1, ()),
+    ]
+    assert [(e.uri[-5], e.class_index, e.not_classes) for e in test] == [("9", -1, ())]
+
+
+def test_training_learns_each_face_of_a_photo_that_shows_several(database: Database) -> None:
+    ledger.add_people(database, "Ada", "Bob")
+    boxes = [(200.0 * n, 0.0, 200.0 * n + 90.0, 90.0) for n in range(4)]
+    say(database, "1", Verdict.IS, "Ada", box_xyxy_px=boxes[0])
+    say(database, "1", Verdict.IS, "Bob", box_xyxy_px=boxes[1])
+    say(database, "1", Verdict.IS_NOT, "Ada", box_xyxy_px=boxes[2])
+    say(database, "1", Verdict.IGNORE, box_xyxy_px=boxes[3])
+    with database.read() as session:
+        _, train, _ = people.training_set(session)
+    assert [(e.class_index, e.not_classes, e.box_xyxy_px) for e in train] == [
+        (0, (), boxes[0]),
+        (1, (), boxes[1]),
+        (-1, (0,), boxes[2]),
+    ]
 
 
 def test_people_are_listed_by_name_with_their_photos(database: Database) -> None:

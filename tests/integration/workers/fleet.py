@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,7 @@ class SmallFleet:
             model = registry.register_model(
                 session,
                 sha256=sha256,
-                manifest={"backbone": manifest.backbone, "recipe": manifest.recipe},
+                manifest={"backbone": manifest.backbone, "recipe": manifest.recipe, "rule": asdict(manifest.rule)},
                 run_id=None,
                 parent_id=None,
                 now=now,

@@ -1,17 +1,19 @@
 """Importing labelled photos: everything usable goes in, everything else is named."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from core.clock import utc_now
 from core.errors import SourceNotFoundError
-from core.records import Split
+from core.records import Split, Verdict
 from core.settings import Settings
-from db import people
+from db import labels, people
 from db.engine import Database
 from tests.factories import make_face
-from workers.enrolment import ImportReport, import_people
+from workers.enrolment import ImportReport, import_people, import_strangers
 
 
 def write_photo(file: Path, person: int, shade: int = 0) -> Path:
@@ -113,3 +115,54 @@ def test_a_folder_that_is_missing_or_holds_nobody_is_refused(database: Database,
     write_photo(tmp_path / "0.png", 0)
     with pytest.raises(SourceNotFoundError, match="holds no folder"):
         run_import(database, tmp_path)
+
+
+def test_strangers_are_imported_from_any_folders(database: Database, tmp_path: Path) -> None:
+    write_photo(tmp_path / "people" / "Ada" / "0.png", 0)
+    write_photo(tmp_path / "passers_by" / "0.png", 1)
+    write_photo(tmp_path / "passers_by" / "street" / "1.png", 2)
+    write_photo(tmp_path / "passers_by" / "street" / "ada.png", 0)
+    (tmp_path / "passers_by" / "broken.png").write_bytes(b"")
+    run_import(database, tmp_path / "people")
+    settings = Settings(home=tmp_path)
+    report = import_strangers(database, settings, tmp_path / "passers_by", None, "test")
+    assert (report.people, report.photos_added) == (0, 2)
+    assert codes(report, tmp_path) == {
+        "passers_by/broken.png": "photo_empty",
+        "passers_by/street/ada.png": "label_conflict",
+    }
+    with database.read() as session:
+        _, train, _ = people.training_set(session)
+    assert [(Path(example.uri).name, example.class_index, example.not_classes) for example in train] == [
+        ("0.png", 0, ()),
+        ("0.png", -1, ()),
+        ("1.png", -1, ()),
+    ]
+    again = import_strangers(database, settings, tmp_path / "passers_by", None, "test")
+    assert (again.photos_added, again.photos_known) == (0, 2)
+    named = run_import(database, tmp_path)  # the folders as people: what is a stranger stays one
+    assert (named.photos_added, named.photos_kept) == (0, 2)
+
+
+def test_an_import_keeps_what_was_corrected(database: Database, tmp_path: Path) -> None:
+    photos = [write_photo(tmp_path / "Ada" / f"{number}.png", 0, number) for number in range(4)]
+    run_import(database, tmp_path)
+    with database.write() as session:
+        bob = people.get_or_add_person(session, "Bob", utc_now())
+        ada = people.find_person(session, "Ada")
+        for photo, verdict, person in zip(
+            photos, (Verdict.IS, Verdict.IS_NOT, Verdict.IGNORE), (bob, ada, None), strict=False
+        ):
+            labels.label_photo(
+                session,
+                person=person,
+                verdict=verdict,
+                sha256=hashlib.sha256(photo.read_bytes()).hexdigest(),
+                uri=str(photo),
+                split=None,
+                author="eve",
+                now=utc_now(),
+            )
+    report = run_import(database, tmp_path)
+    assert (report.photos_added, report.photos_known, report.photos_kept, report.failed) == (0, 1, 3, [])
+    assert summaries(database) == {"Ada": (1, 0), "Bob": (1, 0)}

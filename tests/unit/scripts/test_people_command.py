@@ -21,7 +21,8 @@ def test_an_import_says_what_went_in(run: Run, database: Database, album: Path) 
     ran = run("people", "import", album, "--json")
 
     assert ran.code == 0
-    assert ran.document == {"people": 2, "photos_added": 4, "photos_known": 0, "failed": [], "skipped": []}
+    counts = {"people": 2, "photos_added": 4, "photos_known": 0, "photos_kept": 0}
+    assert ran.document == {**counts, "failed": [], "skipped": []}
     assert "4 were known already" in run("people", "import", album).out
 
 
@@ -84,6 +85,55 @@ def test_a_missing_folder_is_wrong_usage(run: Run, database: Database, tmp_path:
 
     assert ran.code == 2
     assert "Nothing was imported" in ran.document["error"]["message"]
+
+
+def test_people_are_merged_renamed_and_back(run: Run, database: Database, album: Path) -> None:
+    run("people", "import", album)
+    merged = run("people", "merge", "Zoe", "Ada Lovelace")
+    assert merged.out == "Zoë counts as Ada Lovelace. Take it back: facefleet people undo 'Zoë'\n"
+    assert run("people", "list", "--json").document["people"] == [
+        {"name": "Ada Lovelace", "also_called": ["Zoë"], "train_photos": 4, "test_photos": 0}
+    ]
+    assert "Ada Lovelace, also Zoë" in run("people", "list").out
+    shown = run("people", "show", "Zoë", "--json").document
+    assert (shown["name"], shown["also_called"], len(shown["photos"])) == ("Ada Lovelace", ["Zoë"], 4)
+    assert "Also called  Zoë" in run("people", "show", "Ada Lovelace").out
+    again = run("people", "import", album, "--json").document
+    assert (again["photos_added"], again["photos_known"], again["failed"]) == (0, 4, [])
+    assert run("people", "undo", "Zoë", "--json").document == {
+        "undone": "merge",
+        "name": "Zoë",
+        "other": "Ada Lovelace",
+    }
+    assert run("people", "rename", "Zoë", "Zoe Quinn", "--json").document == {"before": "Zoë", "name": "Zoe Quinn"}
+    again = run("people", "import", album, "--json").document
+    assert (again["photos_added"], again["photos_known"], again["failed"]) == (0, 4, [])
+    assert run("people", "undo", "Zoe Quinn").out == "Zoe Quinn is called Zoë again.\n"
+    ran = run("people", "undo", "Zoë", "--json")
+    assert (ran.code, ran.document["error"]["code"]) == (2, "nothing_to_undo")
+
+
+def test_strangers_are_imported_without_a_name(run: Run, database: Database, tmp_path: Path) -> None:
+    draw(tmp_path / "passers_by" / "1.png", 10)
+    draw(tmp_path / "passers_by" / "street" / "2.png", 70)
+    ran = run("people", "import", tmp_path / "passers_by", "--strangers")
+    assert ran.out.startswith("Imported 2 photos of strangers.")
+    assert run("people", "list", "--json").document == {"people": []}
+    again = run("people", "import", tmp_path / "passers_by", "--strangers", "--json").document
+    assert (again["photos_added"], again["photos_known"]) == (0, 2)
+    assert run("people", "import", tmp_path / "nowhere", "--strangers").code == 2
+
+
+def test_an_import_does_not_undo_a_correction(run: Run, database: Database, album: Path) -> None:
+    run("people", "import", album)
+    run("label", album / "Zoë" / "0.png", "--is", "Ada Lovelace")
+    run("label", album / "Zoë" / "1.png", "--is-not", "Zoë")
+    run("label", album / "Ada Lovelace" / "0.png", "--undo")
+    again = run("people", "import", album, "--json").document
+    assert (again["photos_added"], again["photos_known"], again["photos_kept"], again["failed"]) == (0, 1, 3, [])
+    assert "3 were corrected since and stay so" in run("people", "import", album).out
+    people = run("people", "list", "--json").document["people"]
+    assert [(person["name"], person["train_photos"]) for person in people] == [("Ada Lovelace", 2), ("Zoë", 0)]
 
 
 def draw(file: Path, shade: int) -> None:

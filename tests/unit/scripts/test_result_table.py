@@ -29,6 +29,7 @@ def row(**changes: Any) -> dict[str, Any]:
         "candidate": "Ada Lovelace",
         "similarity": 0.62549,
         "confidence": 0.98765,
+        "label": None,
         "model": "v1",
         "error": None,
     }

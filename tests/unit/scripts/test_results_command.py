@@ -37,6 +37,7 @@ def test_a_row_has_the_keys_that_scripts_rely_on(run: Run, finished_job: Job) ->
         "confidence": 0.96875,
         "similarity": 0.625,
         "quality": {"score": 0.75, "reasons": []},
+        "label": None,
         "error": None,
     }
     assert decided_at == "2026-11-23T12:00:00.123456+00:00"
