@@ -94,7 +94,9 @@ def _among(known: "SeenPhotos", strangers: "SeenPhotos", similarity: float) -> d
     """Return the figures of known people and strangers together, each stranger being one more person."""
     import numpy as np
 
-    vectors, good, owners = (np.concatenate(both) for both in zip(_of(known), _of(strangers), strict=True))
+    ours, theirs = _of(known), _of(strangers)
+    vectors, good = np.concatenate([ours[0], theirs[0]]), np.concatenate([ours[1], theirs[1]])
+    owners = np.concatenate([ours[2], theirs[2]])
     others = len(known.owners)
     owners[others:] = owners[:others].max(initial=-1) + 1 + np.arange(len(strangers))
     groups = _groups(vectors, good, similarity)

@@ -27,7 +27,7 @@ LINK = 0.6
 """`core.faces.clusters.LINK`, which is not imported for the help."""
 JOIN_BELOW_LINK = 0.15
 """How much less similar to a cluster as a whole a face may be that joins it."""
-# Each face is compared with each: 100,000 take three minutes on one core, and 400 MB (docs/decisions/0016-clusters.md).
+# Each face is compared with each: 100,000 take 79 s of one core, and 550 MB (docs/decisions/0016-clusters.md).
 MOST_FACES = 200_000
 
 
