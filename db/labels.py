@@ -185,6 +185,40 @@ def label_photo(
     return True
 
 
+def label_new_photos(
+    session: Session,
+    uris: Mapping[str, str],
+    *,
+    person: Person | None,
+    split: Split,
+    author: str,
+    now: datetime,
+) -> set[str]:
+    """Say whom photos show, of those alone that nobody ever spoke of; return which these were.
+
+    Args:
+        session: a write session. Nothing that workers write may be locked in it.
+        uris: where the photos lie, by the sha256 of their bytes.
+        person: whom they show; None: nobody who can be named.
+        split: what they are for.
+        author: who says so.
+        now: aware time.
+    """
+    hold_outcomes(session)
+    added: set[str] = set()
+    said = _new(Verdict.IS_NOT if person is None else Verdict.IS, person, {}, None)
+    for page in in_pages(uris, _PAGE):
+        known = set(session.scalars(select(Photo.sha256).where(Photo.sha256.in_(page))))
+        new = [sha256 for sha256 in page if sha256 not in known]
+        rows = [{"sha256": sha256, "uri": uris[sha256], "split": split, "created_at": now} for sha256 in new]
+        insert_absent(session, Photo, rows)
+        photo_ids = session.scalars(select(Photo.id).where(Photo.sha256.in_(new)).order_by(Photo.id))
+        session.add_all(_row(photo_id, said, author, now) for photo_id in photo_ids)
+        added.update(new)
+    session.flush()
+    return added
+
+
 def undo_photo(session: Session, sha256: str, box_xyxy_px: Box | None, *, author: str, now: datetime) -> bool:
     """Take back the newest label of a photo, or of one of its faces; return False when there is none.
 

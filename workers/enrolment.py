@@ -231,7 +231,11 @@ class _Importer:
         counts, conflicts = Counter[ImportWeight](), list[tuple[str, LabelConflictError]]()
         with self._database.write() as session:
             person = None if name is None else people.get_or_add_person(session, name, self._clock())
+            new = self._label_new(session, person, photos, split)
+            counts[ImportWeight.NEW] += len(new)
             for photo in photos:
+                if new.pop(photo.sha256, None) == photo.path:
+                    continue
                 try:
                     counts[self._label(session, person, photo, split)] += 1
                 except LabelConflictError as error:
@@ -245,6 +249,19 @@ class _Importer:
             self._person_ids.add(person.id)
         self.report.people = len(self._person_ids)
 
+    def _label_new(
+        self, session: Session, person: Person | None, photos: list[_Checked], split: Split
+    ) -> dict[str, str]:
+        """Label the photos that nobody ever spoke of, all at once; return their paths by sha256."""
+        first: dict[str, str] = {}
+        for photo in photos:
+            first.setdefault(photo.sha256, photo.path)
+        uris = {sha256: local_uri(path) for sha256, path in first.items()}
+        added = labels.label_new_photos(
+            session, uris, person=person, split=split, author=self._author, now=self._clock()
+        )
+        return {sha256: path for sha256, path in first.items() if sha256 in added}
+
     def _label(self, session: Session, person: Person | None, photo: _Checked, split: Split) -> ImportWeight:
         """Label one photo, unless somebody has said otherwise of it.
 
@@ -255,14 +272,17 @@ class _Importer:
         if weight is ImportWeight.CORRECTED:
             return weight
         known = labels.find_photo(session, photo.sha256)
+        there = known is not None and Path(known.uri).exists()
         if known is not None:
+            if weight is ImportWeight.KNOWN and there and known.split == split:
+                return weight
             _check_agrees(session, known, person, split)
         labels.label_photo(
             session,
             person=person,
             verdict=Verdict.IS if person else Verdict.IS_NOT,
             sha256=photo.sha256,
-            uri=known.uri if known is not None and Path(known.uri).exists() else local_uri(photo.path),
+            uri=known.uri if known is not None and there else local_uri(photo.path),
             split=split,
             author=self._author,
             now=self._clock(),
