@@ -7,7 +7,7 @@ is stored that disobeys a correction made before. What labels mean stands in cor
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import bindparam, select
@@ -22,7 +22,6 @@ from core.faces.corrections import (
     held_of,
     said_of_face,
 )
-from core.faces.impostors import ImpostorScores
 from core.faces.rule import RejectRule
 from core.records import FaceResult, PhotoResult, Verdict
 from db.bulk import in_pages
@@ -122,14 +121,7 @@ def hold_outcomes(session: Session) -> None:
 def load_rule(session: Session, model_id: int) -> RejectRule | None:
     """Return a model's reject rule; None when its manifest holds none."""
     rule = session.scalar(select(Model.manifest["rule"]).where(Model.id == model_id))  # not all the people
-    if rule is None:
-        return None
-    known = {field.name for field in fields(RejectRule)}
-    values: dict[str, Any] = {name: value for name, value in rule.items() if name in known}
-    values["calibration"] = tuple(values["calibration"])
-    if values.get("impostors") is not None:
-        values["impostors"] = ImpostorScores(**values["impostors"])
-    return RejectRule(**values)
+    return None if rule is None else RejectRule.from_json(rule)
 
 
 def standing(labels: Iterable[Any], merges: Mapping[int, int]) -> list[Said]:

@@ -100,9 +100,17 @@ def _corrected(
 
 def count_outcomes(session: Session, job_id: int, counts: Counter[str], now: datetime) -> None:
     """Add outcomes, by the names of their columns, to a job's counters and close it when they are complete."""
-    columns: dict[str, Any] = {name: getattr(Job, name) + number for name, number in counts.items()}
-    session.execute(update(Job).where(Job.id == job_id).values(columns).execution_options(synchronize_session=False))
+    add_to_counters(session, job_id, counts)
     close_finished_jobs(session, now, job_id)
+
+
+def add_to_counters(session: Session, job_id: int, counts: Counter[str]) -> None:
+    """Add numbers, which may be negative, to a job's counters, by the names of their columns."""
+    columns: dict[str, Any] = {name: getattr(Job, name) + number for name, number in counts.items() if number}
+    if columns:
+        session.execute(
+            update(Job).where(Job.id == job_id).values(columns).execution_options(synchronize_session=False)
+        )
 
 
 def _item_values(job_id: int, result: PhotoResult, model_id: int, decided_at: Any) -> tuple[Any, ...]:

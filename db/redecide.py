@@ -5,7 +5,7 @@ not looked up by their bytes, as an index of them would be larger than many a le
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,8 @@ from core.faces.rule import RejectRule
 from core.records import FaceOutcome, FaceResult, RankedPerson
 from db.bulk import in_pages
 from db.corrections import Corrections, load_rule
-from db.tables import Face, Item, Job, Label, Photo
+from db.outcomes import add_to_counters
+from db.tables import Face, Item, Label, Photo
 
 _PAGE = 500
 _Place = tuple[int, int]
@@ -111,7 +112,8 @@ def redecide(session: Session, faces: Sequence[StoredFace], before: Corrections,
         counts[stored.key.job_id].update([f"faces_{face.outcome}"])
     if changes:
         session.connection().execute(_CHANGE, changes)
-    _count(session, counts)
+    for job_id in sorted(counts):
+        add_to_counters(session, job_id, counts[job_id])
     return len(changes)
 
 
@@ -190,13 +192,3 @@ def _change(key: FaceKey, face: FaceResult, label_id: int | None) -> dict[str, A
         "quality_reasons": list(face.quality_reasons),
         "label_id": label_id,
     }
-
-
-def _count(session: Session, counts: Mapping[int, Counter[str]]) -> None:
-    """Move faces between outcomes in the counters of their jobs."""
-    for job_id in sorted(counts):
-        moved = {name: getattr(Job, name) + number for name, number in counts[job_id].items() if number}
-        if moved:
-            session.execute(
-                update(Job).where(Job.id == job_id).values(moved).execution_options(synchronize_session=False)
-            )

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.clock import utc_now
+from core.faces.rescore import unit_vectors
 from core.faces.rule import RejectRule
 from core.records import ErrorRecord, FacesMode, PersonClass, PhotoResult
 from core.settings import Settings
@@ -115,12 +116,10 @@ def gather(results: Iterable[PhotoResult], owners: Sequence[int], dim: int) -> S
 
 
 def _unit_vectors(stored: Sequence[bytes | None], dim: int) -> NDArray[np.float32]:
-    """Read embeddings as they are stored, in float16: float32 [N, D] of unit length, zeros for None."""
+    """Read embeddings as they are stored: float32 [N, D] of unit length, zeros for None."""
     vectors = np.zeros((len(stored), dim), np.float32)
-    for row, vector in enumerate(stored):
-        if vector is not None:
-            vectors[row] = np.frombuffer(vector, "<f2")
-            vectors[row] /= np.linalg.norm(vectors[row])
+    there = [row for row, vector in enumerate(stored) if vector is not None]
+    vectors[there] = unit_vectors(b"".join(vector for vector in stored if vector is not None), dim)
     return vectors
 
 

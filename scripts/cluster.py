@@ -128,10 +128,10 @@ def _by_likeness(
 ) -> "tuple[list[Member], dict[FaceKey, float]]":
     """Return the faces, those most like the others first, and how similar each is to the others in the mean."""
     from core.faces.clusters import likeness
-    from scripts.cluster_update import unit_vectors
+    from scripts.cluster_update import compared_vectors
 
     known = [member.key for member in members if member.key in vectors]
-    values = likeness(unit_vectors([vectors[key] for key in known])).tolist() if len(known) > 1 else []
+    values = likeness(compared_vectors([vectors[key] for key in known])).tolist() if len(known) > 1 else []
     alike = dict(zip(known, values, strict=False))
     return sorted(members, key=lambda member: -alike.get(member.key, -1.0)), alike
 

@@ -121,10 +121,10 @@ def split_into(session: "Session", found: "Cluster", parts: int) -> dict[str, An
             f"Nothing was changed. Look at it: `facefleet cluster show {shown}`."
         )
     from core.faces.clusters import split_group
-    from scripts.cluster_update import unit_vectors
+    from scripts.cluster_update import compared_vectors
 
     keys = sorted(vectors, key=lambda key: (key.job_id, key.ordinal, key.face_index))
-    numbers = split_group(unit_vectors([vectors[key] for key in keys]), parts).tolist()
+    numbers = split_group(compared_vectors([vectors[key] for key in keys]), parts).tolist()
     groups = [[key for key, number in zip(keys, numbers, strict=True) if number == part] for part in range(parts)]
     children = split_cluster(session, found, groups, utc_now())
     sizes = zip(children, groups, strict=True)

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageDraw
 
-from core.errors import FacefleetError, InputError, PhotoChangedError
+from core.errors import FacefleetError, PhotoChangedError
 from core.images.decode import DecodedPhoto, DecodeLimits, decode_photo
 from core.images.fonts import Fonts
 from core.images.read import PhotoReader
 from core.settings import Settings
 from scripts.files import replacing
+from scripts.pictures import make_folder
 from scripts.progress import show_progress
 
 if TYPE_CHECKING:
@@ -71,12 +72,7 @@ def write_png(picture: Image.Image, folder: Path, name: str) -> Path:
     Raises:
         InputError: it cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"The folder {folder} cannot be made: {error.strerror}. No picture was written. Choose another place."
-        ) from error
+    make_folder(folder)
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
     with replacing(folder / name) as stream:

@@ -76,7 +76,7 @@ def update_clusters(database: "Database", similarity: float) -> dict[str, Any]:
         faces, left_out = _new_faces(session, backbone)
         known, means = _known_clusters(session, backbone)
     copies = _copies(faces)
-    vectors = unit_vectors([same[0].vector for same in copies])
+    vectors = compared_vectors([same[0].vector for same in copies])
     with show_progress("Comparing faces", len(copies), unit="faces") as bar:
         groups = extend_groups(
             means, vectors, link=similarity, join=similarity - JOIN_BELOW_LINK, tell=lambda done: bar.update(done=done)
@@ -97,16 +97,14 @@ def update_clusters(database: "Database", similarity: float) -> dict[str, Any]:
     }
 
 
-def unit_vectors(stored: Sequence[bytes]) -> "NDArray[np.float32]":
-    """Read embeddings as they are stored, in float16: float32 [N, D] of unit length."""
+def compared_vectors(stored: Sequence[bytes]) -> "NDArray[np.float32]":
+    """Read embeddings of one backbone as they are stored: float32 [N, D] of unit length; zeros for what is none."""
     import numpy as np
 
-    if not stored:
-        return np.zeros((0, 1), np.float32)
-    vectors = np.frombuffer(b"".join(stored), "<f2").reshape(len(stored), -1).astype(np.float32)
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: NDArray[np.float32] = vectors / np.maximum(lengths, np.float32(1e-12))
-    return unit
+    from core.faces.rescore import unit_vectors
+
+    dim = len(stored[0]) // 2 if stored else 1
+    return np.nan_to_num(unit_vectors(b"".join(stored), dim))
 
 
 def _backbone(session: "Session") -> bytes:
@@ -142,7 +140,7 @@ def _known_clusters(session: "Session", backbone: bytes) -> "tuple[list[int], ND
     means: list[NDArray[np.float32]] = []
     for cluster_id, rows in groupby(open_vectors(session, backbone), key=lambda row: row[0]):
         known.append(cluster_id)
-        means.append(unit_vectors([vector for _, vector in rows]).mean(axis=0))
+        means.append(compared_vectors([vector for _, vector in rows]).mean(axis=0))
     return known, np.stack(means) if means else np.zeros((0, 1), np.float32)
 
 

@@ -1,13 +1,16 @@
 """`facefleet evaluate`: runs a model in this process over labelled photos and strangers. Stores nothing."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from core.errors import InputError
+from core.faces.corrections import as_counted
 from core.models.store import ModelStore
+from core.records import PhotoResult
 from core.settings import Settings
 from scripts.common import Invocation, command, open_database
 from scripts.failures import ExitCode
@@ -33,7 +36,9 @@ class _Candidate:
     names: dict[int, str]
     """Current names of its people, by id."""
     ids: dict[str, int]
-    """Their ids by name key: what a folder's name is looked up in."""
+    """Their ids by name key: what a folder's name is looked up in. A merged person has the id of whom they count as."""
+    counts_as: dict[int, int]
+    """Whom merged people count as, by id."""
 
     def find(self, folder: str) -> tuple[str, int | None]:
         """Return the name and the id of the person of a folder; its own name and None for somebody unknown."""
@@ -142,15 +147,21 @@ def _find_candidate(settings: Settings, version: str | None) -> _Candidate:
         NoActiveModelError: none is named and none is active.
     """
     from db.ids import model_version
+    from db.merges import load_merges
     from db.people import name_key, person_names
     from db.registry import get_model, require_serving_model
 
     with open_database(settings) as database, database.read() as session:
         model = get_model(session, version or require_serving_model(session).version)
         trained = {entry["person_id"]: entry["name"] for entry in model.manifest["classes"]}
-        names = {**trained, **person_names(session, set(trained))}
-    ids = {name_key(name): person_id for known in (trained, names) for person_id, name in known.items()}
-    return _Candidate(version=model_version(model.id), sha256=model.sha256, names=names, ids=ids)
+        merges = load_merges(session)
+        names = {**trained, **person_names(session, {*trained, *(merges.get(each, each) for each in trained)})}
+    ids = {
+        name_key(name): merges.get(person_id, person_id)
+        for known in (trained, names)
+        for person_id, name in known.items()
+    }
+    return _Candidate(version=model_version(model.id), sha256=model.sha256, names=names, ids=ids, counts_as=merges)
 
 
 def _score(recogniser: "Recogniser", candidate: _Candidate, probes: _Probes) -> tuple[Scorecard, dict[str, Any]]:
@@ -159,16 +170,21 @@ def _score(recogniser: "Recogniser", candidate: _Candidate, probes: _Probes) -> 
     from scripts.scorecard_rows import Rows
 
     rule = recogniser.engine.manifest.rule
+
+    def look_at(photos: list[str], before: int) -> Iterator[PhotoResult]:
+        for result in recognise_all(recogniser, photos, bar, before=before):
+            yield replace(result, faces=tuple(as_counted(face, rule, candidate.counts_as) for face in result.faces))
+
     card, known, strangers = Scorecard(names=candidate.names), Rows(), Rows()
     groups, owners, uris = probes.groups, *_flat(probes.labelled)
     others, other_uris = _flat(probes.strangers)
     with show_progress("Measuring", len(uris) + len(other_uris), unit="photos") as bar:
-        for folder, result in zip(owners, recognise_all(recogniser, uris, bar), strict=True):
+        for folder, result in zip(owners, look_at(uris, 0), strict=True):
             name, truth = candidate.find(folder)
             card.add(result, name, truth)
             if truth is not None:
                 known.add(result, str(truth), truth, groups.find(folder, name))
-        for stranger, result in zip(others, recognise_all(recogniser, other_uris, bar, before=len(uris)), strict=True):
+        for stranger, result in zip(others, look_at(other_uris, len(uris)), strict=True):
             card.add_stranger(result)
             strangers.add(result, stranger, None, groups.find(*stranger_names(stranger)))
     figures = make_scorecard(known.photos(), strangers.photos(), fpir_target=rule.fpir_target, groups=groups.names)

@@ -167,6 +167,29 @@ def correct(
     return _under_last_word(decided, held.last_word)
 
 
+def as_counted(face: FaceResult, rule: RejectRule, counts_as: Mapping[int, int]) -> FaceResult:
+    """Return a face as a model decides it when merged people are one person, under whom they count as.
+
+    Args:
+        face: as the model decided it.
+        rule: of the model.
+        counts_as: whom merged people count as, by person.
+    """
+    if not counts_as:
+        return face
+    face = correct(face, Held(), rule, counts_as)
+    best: dict[int, RankedPerson] = {}
+    for ranked in face.top_k:
+        person_id = counts_as.get(ranked.person_id, ranked.person_id)
+        best.setdefault(person_id, replace(ranked, person_id=person_id))
+    return replace(
+        face,
+        person_id=None if face.person_id is None else counts_as.get(face.person_id, face.person_id),
+        candidate_id=None if face.candidate_id is None else counts_as.get(face.candidate_id, face.candidate_id),
+        top_k=tuple(best.values()),
+    )
+
+
 def _under_last_word(face: FaceResult, word: Said | None) -> FaceResult:
     """Return a face as the last word on it has it; without one, as the model and the quality gate have it."""
     reasons = gate_reasons(face.quality_reasons)

@@ -5,7 +5,9 @@ Light: neither numpy nor torch.
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 from core.faces.impostors import ImpostorScores
 
@@ -48,6 +50,18 @@ class RejectRule:
             raise ValueError(f"margin {self.margin} must be >= 0 and fpir_target {self.fpir_target} in 0..1")
         if (self.people is not None and self.people < 1) or not 0.0 <= (self.stranger_share or 0.0) <= 1.0:
             raise ValueError(f"people {self.people} must be >= 1 and stranger_share {self.stranger_share} in 0..1")
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Read a rule as a manifest holds it; what rules of before did not have stays None.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is none.
+        """
+        values = {**document, "calibration": tuple(document["calibration"])}
+        if values.get("impostors") is not None:
+            values["impostors"] = ImpostorScores(**values["impostors"])
+        return cls(**values)
 
     def for_gallery_of(self, people: int) -> "RejectRule":
         """Return the rule for a gallery of another size.

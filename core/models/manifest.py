@@ -13,7 +13,6 @@ from datetime import datetime
 from typing import Any, NoReturn, Self
 
 from core.errors import ArtifactCorruptError, ManifestVersionError
-from core.faces.impostors import ImpostorScores
 from core.faces.rule import RejectRule
 from core.records import FacesMode, PersonClass
 
@@ -151,20 +150,12 @@ def _typed(document: dict[str, Any]) -> dict[str, Any]:
         **document,
         "classes": tuple(PersonClass(**_checked(PersonClass, person)) for person in document["classes"]),
         "faces": FacesMode(document["faces"]),
-        "rule": _rule(document["rule"]),
+        "rule": RejectRule.from_json(document["rule"]),
         "created_at": datetime.fromisoformat(document["created_at"]),
     }
     if values.get("template") is not None:
         values["template"] = tuple((float(x), float(y)) for x, y in values["template"])
     return _checked(Manifest, values)
-
-
-def _rule(values: dict[str, Any]) -> RejectRule:
-    """Read a reject rule; what rules of before did not have stays None."""
-    typed = {**values, "calibration": tuple(values["calibration"])}
-    if typed.get("impostors") is not None:
-        typed["impostors"] = ImpostorScores(**typed["impostors"])
-    return RejectRule(**typed)
 
 
 def _checked(cls: type, values: dict[str, Any]) -> dict[str, Any]:

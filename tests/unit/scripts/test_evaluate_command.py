@@ -11,6 +11,7 @@ from core.records import PersonClass
 from db import people
 from db.engine import Database
 from db.registry import activate_model, register_model
+from db.renames import merge_people
 from db.tables import Base
 from tests import ledger
 from tests.factories import make_artifact, make_face, make_manifest, make_rule
@@ -46,6 +47,18 @@ def test_a_model_is_measured_on_labelled_photos(run: Run, model: str, album: Pat
     assert document["rank1_accuracy"] == document["top5_accuracy"] == document["tpir"] == 1.0
     assert [(person["name"], person["photos"]) for person in document["people"]] == [(name, 2) for name in NAMES]
     assert document["strangers"] is None
+
+
+def test_people_who_were_merged_are_one_person(run: Run, model: str, database: Database, album: Path) -> None:
+    """Whose folder it is and which of the two classes is nearest makes no difference."""
+    with database.write() as session:
+        merge_people(session, "Grace", "Ada", who="test", now=ledger.NOW)
+
+    document = run("evaluate", album, "--json").document
+
+    assert (document["photos"], document["named_right"], document["named_wrong"]) == (6, 6, 0)
+    assert [(person["name"], person["photos"]) for person in document["people"]] == [("Ada", 4), ("Zoë", 2)]
+    assert document["scorecard"]["people"]["known"] == 2
 
 
 def test_nothing_is_written(run: Run, model: str, database: Database, album: Path) -> None:

@@ -9,6 +9,7 @@ from core.faces.corrections import (
     Box,
     Held,
     Said,
+    as_counted,
     correct,
     decide_from_ranking,
     faces_alone,
@@ -206,3 +207,14 @@ def test_without_a_rule_a_face_that_must_be_decided_anew_gets_no_name() -> None:
 def test_a_face_without_an_answer_stays_without_one() -> None:
     nobody = replace(ranked((ADA, 0.4)), candidate_id=None, similarity=None, confidence=None, top_k=())
     assert decide(nobody, (IS_NOT, ADA)) == nobody
+
+
+def test_merged_people_are_one_person_in_what_is_measured() -> None:
+    """Two classes of one person leave no doubt between them, and the one that was merged is not spoken of."""
+    doubtful = replace(ranked((BOB, 0.80), (ADA, 0.79), (CARL, 0.1)), outcome=FaceOutcome.AMBIGUOUS, person_id=None)
+
+    counted = as_counted(doubtful, RULE, {BOB: ADA})
+
+    assert (counted.outcome, counted.person_id, counted.candidate_id) == (FaceOutcome.IDENTIFIED, ADA, ADA)
+    assert [person.person_id for person in counted.top_k] == [ADA, CARL]
+    assert as_counted(doubtful, RULE, {}) == doubtful

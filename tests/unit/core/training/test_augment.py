@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from core.training.augment import AugmentPolicy, augment
 from core.training.recipes import RECIPES
@@ -63,6 +64,14 @@ def test_erasing_paints_one_shade_over_the_stated_share() -> None:
 def test_grey_photos_have_three_equal_channels() -> None:
     grey = augment(_crops(), AugmentPolicy(grey=1.0), _seeded())
     assert torch.allclose(grey[:, 0], grey[:, 2], atol=1e-5)
+
+
+def test_blurred_photos_are_averaged_one_two_one_both_ways() -> None:
+    policy = AugmentPolicy(blur=1.0)
+    kernel = torch.tensor([0.25, 0.5, 0.25])
+    edged = F.pad(augment(_crops(), AugmentPolicy(), _seeded()), (1, 1, 1, 1), mode="replicate")
+    wanted = F.conv2d(edged, (kernel[:, None] * kernel).expand(3, 1, 3, 3), groups=3)
+    assert torch.allclose(augment(_crops(), policy, _seeded()), wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize("amount", ["brightness", "contrast", "gamma", "side_light", "blur", "elastic"])

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from typing import ClassVar
 
 import pytest
 import torch
@@ -73,7 +74,20 @@ def test_a_step_that_fails_ends_the_epoch_with_its_error() -> None:
         train_side_by_side([Broken(first, 0), Epoch(second, 0)], 2, _never)
 
 
-def test_the_threads_of_an_operation_are_put_back() -> None:
+def test_an_operation_has_one_thread_while_steps_run_at_once_and_as_many_as_before_afterwards() -> None:
+    class Counting(Epoch):
+        """Notes how many threads an operation has."""
+
+        seen: ClassVar[set[int]] = set()
+
+        def step(self) -> None:
+            self.seen.add(torch.get_num_threads())
+            super().step()
+
     before = torch.get_num_threads()
-    train_side_by_side([Epoch(learner, 0) for learner in _learners(2)], 2, _never)
-    assert torch.get_num_threads() == before
+    torch.set_num_threads(2)
+    try:
+        train_side_by_side([Counting(learner, 0) for learner in _learners(2)], 2, _never)
+        assert (Counting.seen, torch.get_num_threads()) == ({1}, 2)
+    finally:
+        torch.set_num_threads(before)
