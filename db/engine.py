@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from core.errors import DatabaseFullError, DatabaseSchemaError, DatabaseUnreachableError, SettingError
 from core.settings import Settings
-from db.patience import CONNECT_ARGS, SERVER_OPTIONS, PatientConnection
+from db.patience import CONNECT_ARGS, SERVER_OPTIONS, PatientConnection, bound_idleness
 
 # A writer waits this long for another writer of the same SQLite file before it gives up.
 SQLITE_BUSY_TIMEOUT_S = 30
@@ -176,6 +176,7 @@ def _make_engine(url: str) -> Engine:
             connect_args={"options": SERVER_OPTIONS, **CONNECT_ARGS, **make_url(url).query},
         )
         event.listen(engine, "do_connect", _connect_patiently)
+        event.listen(engine, "begin", bound_idleness)
         return engine
     if driver in {"sqlite", "sqlite+pysqlite"}:
         engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_S})

@@ -18,6 +18,9 @@ V = TypeVar("V")
 STATEMENT_TIMEOUT_S = 60.0
 """Far beyond any statement of ours but a migration. The server gives up after it, and the client a little later."""
 
+IDLE_TIMEOUT_S = 30.0
+"""Far beyond what we compute between two statements of a transaction that writes. The server ends it after that."""
+
 _LATER_S = 10.0
 
 CONNECT_ARGS: dict[str, Any] = {
@@ -56,6 +59,17 @@ class PatientConnection(psycopg.Connection[Any]):
         except errors._WaitTimeout as error:
             self.pgconn.finish()
             raise psycopg.OperationalError(f"no answer within {self.patience_s:.0f} s") from error
+
+
+def bound_idleness(connection: Connection) -> None:
+    """Have PostgreSQL end this transaction, and free its locks, when its client stays silent in the midst of it.
+
+    For transactions that write: behind a pooler or proxy the server's own connection lives on when the client's is
+    lost, and what the transaction had locked would stay locked for ever. One that only reads may idle: somebody may be
+    paging through its rows.
+    """
+    if connection.get_execution_options().get("facefleet_write", False):
+        connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {IDLE_TIMEOUT_S * 1000:.0f}")
 
 
 @contextmanager

@@ -49,7 +49,10 @@ def postgres_killed_in_commits(world: World) -> None:
 
 @case("half-open-postgres", databases=("postgresql",))
 def half_open_postgres(world: World) -> None:
-    """Packets between worker and PostgreSQL vanish for 60 s, and the connections of before stay lost."""
+    """Packets between worker and PostgreSQL vanish for 60 s from a commit on, and the connections of before stay lost.
+
+    The server knows nothing of it: what the transaction had locked stays locked until the server gives it up.
+    """
     server = _server(world)
     name = make_url(world.fleet.settings.database_url).database
     with Proxy(server.folder / ".s.PGSQL.5432") as proxy:
@@ -57,7 +60,7 @@ def half_open_postgres(world: World) -> None:
         world.start_node(photo_s=0.01, FACEFLEET_DATABASE_URL=through)
         world.submit(400)
         world.wait_outcomes(40)
-        proxy.go_silent()
+        proxy.go_silent_at(b"COMMIT")
         time.sleep(60)
         proxy.take_new_connections()
         world.healed()

@@ -7,6 +7,7 @@ import ctypes
 import socket
 import struct
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +30,7 @@ class Proxy:
         self._ends: list[socket.socket] = []
         self._lock = threading.Lock()
         self._silent = False
+        self._fatal: bytes | None = None
         self._lost: set[socket.socket] = set()
         self.port = self._listener.getsockname()[1]
 
@@ -50,10 +52,23 @@ class Proxy:
         """How many connections were ever made through it."""
         return len(self._ends) // 2
 
+    def go_silent_at(self, word: bytes, timeout_s: float = 30.0) -> None:
+        """Lose every packet from the next one on with which a client says `word`; wait for that.
+
+        Raises:
+            TimeoutError: nobody said it.
+        """
+        self._fatal = word
+        deadline = time.monotonic() + timeout_s
+        while not self._silent:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"no client said {word!r} within {timeout_s:.0f} s")
+            time.sleep(0.01)
+
     def go_silent(self) -> None:
         """Lose every packet from now on: of the connections that exist, and of new ones."""
         with self._lock:
-            self._silent = True
+            self._silent, self._fatal = True, None
             self._lost.update(self._ends)
             for end in (self._listener, *self._ends):
                 _drop_packets(end)
@@ -95,6 +110,8 @@ class Proxy:
     def _forward(self, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):
             while piece := source.recv(_PIECE_BYTES):
+                if self._fatal is not None and self._fatal in piece:
+                    self.go_silent()
                 if source not in self._lost:
                     sink.sendall(piece)
         for end in () if source in self._lost else (source, sink):

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError, StatementError
 
 from core.errors import DatabaseUnreachableError, SettingError
 from core.settings import Settings
-from db import audit, jobs, people
+from db import audit, jobs, patience, people
 from db.engine import Database
 from db.patience import PatientConnection, unhurried
 from db.tables import AuditEntry
@@ -208,3 +208,32 @@ def test_what_the_url_says_of_a_connection_goes_before_our_own(postgres_url: str
     with database.read() as session:
         assert session.scalar(text("SHOW statement_timeout")) == "5s"
     database.close()
+
+
+def test_a_writer_that_falls_silent_loses_its_locks_and_is_told(
+    postgres_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So does the session that a pooler or proxy keeps open for a client that it no longer has."""
+    note(postgres_database, "before")
+    monkeypatch.setattr(patience, "IDLE_TIMEOUT_S", 0.3)
+    locking = select(AuditEntry).with_for_update()
+    with pytest.raises(DatabaseUnreachableError, match="idle-in-transaction"), postgres_database.write() as silent:
+        silent.scalars(locking).one()
+        audit.record(silent, who="ada", action="lost", subject="s", now=NOW)
+        silent.flush()
+        with postgres_database.write() as other:
+            other.execute(text("SET LOCAL lock_timeout = '20s'"))
+            other.scalars(locking).one()
+        silent.execute(text("SELECT 1"))
+    assert noted(postgres_database) == ["before"]
+
+
+def test_somebody_may_take_their_time_over_what_they_read(
+    postgres_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "IDLE_TIMEOUT_S", 0.1)
+    note(postgres_database, "before")
+    with postgres_database.read() as session:
+        assert len(audit.list_entries(session, 10)) == 1
+        time.sleep(0.4)
+        assert len(audit.list_entries(session, 10)) == 1
