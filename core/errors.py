@@ -15,6 +15,7 @@
     │   ├── JobStateError
     │   ├── IdempotencyConflictError
     │   ├── ActivationConflictError
+    │   ├── ModelStateError
     │   ├── UnknownWeightsError
     │   ├── WeightsManifestError
     │   └── FleetRunningError
@@ -165,6 +166,12 @@ class ActivationConflictError(InputError):
     """Somebody else activated a model in the same moment."""
 
     code = "activation_conflict"
+
+
+class ModelStateError(InputError):
+    """The model is in a state in which this cannot be done to it."""
+
+    code = "model_state"
 
 
 class UnknownWeightsError(InputError):

@@ -71,6 +71,7 @@ class ModelState(StrEnum):
     """Where a model version stands."""
 
     CANDIDATE = "candidate"  # registered, not serving
+    SHADOW = "shadow"  # stands beside the active one: scores a share of the chunks, or decides it
     ACTIVE = "active"  # serving
     RETIRED = "retired"  # served once
     REJECTED = "rejected"  # judged and refused

@@ -338,6 +338,11 @@ class Model(Base):
     run_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("runs.id"))
     parent_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("models.id"))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # Beside the active model: the share of chunks that it scores too, or that it decides instead; 0..1.
+    shadow_share: Mapped[float | None]
+    canary_share: Mapped[float | None]
+    gate: Mapped[dict[str, Any] | None] = mapped_column(Json)  # how it compared with the model that served
+    rejected_why: Mapped[str | None] = mapped_column(Text)
 
 
 class Activation(Base):
@@ -350,6 +355,8 @@ class Activation(Base):
     who: Mapped[str] = mapped_column(String(100))
     why: Mapped[str] = mapped_column(Text)
     at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # The generation that a rollback went back to, never one that is a rollback itself; NULL for a step forward.
+    restores: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class Run(Base):
