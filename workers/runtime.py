@@ -113,7 +113,7 @@ class _Recognition:
         from core.models.store import ModelStore
 
         settings = spec.settings
-        store = ModelStore(settings.artifacts_dir)
+        store = ModelStore.from_settings(settings)
         self._settings = settings
         self._reader = PhotoReader.from_settings(settings)
         self._limits = DecodeLimits.from_settings(settings)
