@@ -26,7 +26,12 @@ if TYPE_CHECKING:
     from workers.submit import Submission, SubmitRequest
 
 
-@command("submit", example="facefleet submit photos/ archive.zip --wait\nfacefleet submit list.csv --json")
+@command(
+    "submit",
+    example="facefleet submit photos/ archive.zip --wait\n"
+    "facefleet submit list.csv --json\n"
+    "facefleet submit crowd/ --threshold-fpir 0.001",
+)
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
 @click.option("--wait", is_flag=True, help="Show progress until the job is done.")
 @click.option(
@@ -49,7 +54,7 @@ if TYPE_CHECKING:
     "fpir",
     metavar="SHARE",
     type=FPIR,
-    help="Share of strangers that may get a name in this job: 0.003 is 0.3 %.",
+    help="Share of strangers that may get a name in this job: 0.003 is 0.3 %. From 0.0001 to 0.2.",
     show_default="what the model was trained for",
 )
 def submit(

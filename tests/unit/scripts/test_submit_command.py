@@ -36,6 +36,7 @@ def test_a_submission_is_one_document_with_stable_keys(run: Run, database: Datab
         "faces": {"identified": 0, "unknown": 0, "ambiguous": 0, "low_quality": 0},
         "images_per_s": None,
         "eta_s": None,
+        "threshold_fpir": None,
     }
     assert seconds >= 0
     assert [job.public_id for job in jobs(database)] == [job_id]
@@ -153,7 +154,9 @@ def _serve(database: Database, *points: OperatingPoint) -> None:
 
 def test_a_job_may_ask_for_another_share_of_strangers(run: Run, database: Database, album: Path) -> None:
     _serve(database, *(OperatingPoint(fpir=at, threshold=0.5, margin=0.0) for at in (0.001, 0.1)))
-    assert run("submit", album, "--threshold-fpir", "0.003").code == 3  # no Redis here
+    ran = run("submit", album, "--threshold-fpir", "0.003", "--json")
+    assert (ran.code, ran.document["threshold_fpir"]) == (3, 0.003)  # no Redis here
+    assert "0.3 %" in run("job", "show", ran.document["job"]).out
     assert [job.fpir for job in jobs(database)] == [0.003]
 
 
