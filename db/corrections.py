@@ -26,7 +26,7 @@ from core.faces.rule import RejectRule
 from core.records import FaceResult, PhotoResult, Verdict
 from db.bulk import in_pages
 from db.merges import load_merges
-from db.tables import Label, Model, Photo
+from db.tables import Job, Label, Model, Photo
 
 _LOCK = 0x66616365_66697865
 """Of PostgreSQL's advisory locks: shared by those who store outcomes, held alone by whoever corrects."""
@@ -118,10 +118,11 @@ def hold_outcomes(session: Session) -> None:
         session.connection().exec_driver_sql(_HOLD_ALONE)
 
 
-def load_rule(session: Session, model_id: int) -> RejectRule | None:
-    """Return a model's reject rule; None when its manifest holds none."""
+def load_rule(session: Session, model_id: int, job_id: int) -> RejectRule | None:
+    """Return the reject rule of a model for the faces of a job; None when its manifest holds none."""
     rule = session.scalar(select(Model.manifest["rule"]).where(Model.id == model_id))  # not all the people
-    return None if rule is None else RejectRule.from_json(rule)
+    fpir = session.scalar(select(Job.fpir).where(Job.id == job_id))
+    return None if rule is None else RejectRule.from_json(rule).for_job(fpir)
 
 
 def standing(labels: Iterable[Any], merges: Mapping[int, int]) -> list[Said]:

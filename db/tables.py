@@ -9,6 +9,7 @@ from sqlalchemy import (
     CheckConstraint,
     DateTime,
     Dialect,
+    Double,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -128,6 +129,7 @@ class Job(Base):
     request_digest: Mapped[str] = mapped_column(String(64))
     faces_mode: Mapped[str] = mapped_column(String(10))
     max_parallel: Mapped[int | None] = mapped_column(Integer)  # chunks in work at once; NULL for any number
+    fpir: Mapped[float | None] = mapped_column(Double)  # share of strangers that may get a name; NULL: the model's own
     state: Mapped[str] = mapped_column(String(20))
     # Number of the claim that last took a chunk of it; 0 for none yet. Claims are counted over all jobs.
     last_claim: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0", index=True)

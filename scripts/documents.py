@@ -26,6 +26,7 @@ def job_document(job: "Job", now: datetime) -> dict[str, Any]:
         "seconds": None if seconds is None else round(seconds, 3),
         "images_per_s": round(rate, 2) if rate else None,
         "eta_s": round(left / rate, 1) if rate and job.state == JobState.RUNNING else None,
+        "threshold_fpir": job.fpir,
     }
 
 

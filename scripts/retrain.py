@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from core.clock import utc_now
-from core.errors import InputError, RedisUnreachableError, TooFewPeopleError
+from core.errors import RedisUnreachableError, TooFewPeopleError
 from core.faces.rule import DEFAULT_FPIR
 from core.records import FacesMode, RunState
 from core.settings import Settings
 from core.weights.store import WeightsStore
+from scripts.choices import FPIR
 from scripts.common import Invocation, command, current_user, open_database
 from scripts.documents import run_document
 from scripts.failures import ExitCode
@@ -22,9 +23,6 @@ from workers.preparation import DEFAULT_TOLERANCE, HEAD_RECIPE
 if TYPE_CHECKING:
     from db.engine import Database
     from db.tables import Model, Run
-
-_FPIR_RANGE = (0.0001, 0.2)
-"""Beyond, no number of labels tells a threshold, or most strangers have somebody's name."""
 
 
 @command("retrain", example="facefleet retrain --wait\nfacefleet retrain --fpir 0.003 --no-activate --json")
@@ -45,7 +43,7 @@ _FPIR_RANGE = (0.0001, 0.2)
 @click.option("--epochs", type=click.IntRange(1, 10_000), help="Rounds over the photos.", show_default="the recipe's")
 @click.option(
     "--fpir",
-    type=float,
+    type=FPIR,
     metavar="SHARE",
     default=DEFAULT_FPIR,
     help="Share of strangers that may get a name: 0.01 is 1 %.",
@@ -78,7 +76,6 @@ def retrain(
     the reason is said, and the exit code of --wait is 1. Without Redis the run is recorded all the same, and the exit
     code is 3.
     """
-    _check_fpir(fpir)
     settings = Settings.from_env()
     choice = choose_training(
         WeightsStore.from_settings(settings), recipe, backbone, FacesMode(faces) if faces else None
@@ -107,19 +104,6 @@ def retrain(
     refused = run.state == RunState.SUCCEEDED and not run.activated and not no_activate
     if refused or run.state in {RunState.FAILED, RunState.CANCELLED}:
         raise click.exceptions.Exit(ExitCode.FAILURES)
-
-
-def _check_fpir(fpir: float) -> None:
-    """Refuse a share of strangers that no threshold can be chosen for.
-
-    Raises:
-        InputError: it is none, or so small or large that it must be a mistake.
-    """
-    if not _FPIR_RANGE[0] <= fpir <= _FPIR_RANGE[1]:  # NaN too
-        raise InputError(
-            f"--fpir {fpir:g} is no share of strangers from {_FPIR_RANGE[0]:g} to {_FPIR_RANGE[1]:g}; nothing was "
-            "queued. Write 1 % as 0.01."
-        )
 
 
 def _queue_run(database: "Database", recipe: str, options: dict[str, Any]) -> "Run":
