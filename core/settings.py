@@ -57,6 +57,18 @@ class Settings:
     lease_s: float = _setting(
         60.0, "Seconds a worker owns a chunk, or a trainer a run, without a sign of progress.", low=1, high=86_400
     )
+    retrain_after_labels: int = _setting(
+        0,
+        "Labels after which the newest training that gave a model is repeated by itself. 0: never.",
+        low=0,
+        high=1_000_000,
+    )
+    retrain_after_hours: float = _setting(
+        0.0,
+        "Hours after a training after which it is repeated by itself, where anything was labelled since. 0: never.",
+        low=0,
+        high=100_000,
+    )
     sweep_interval_s: float = _setting(5.0, "Seconds between two rounds of the sweeper.", low=0.1, high=3600)
     model_poll_s: float = _setting(
         1.5, "Seconds between two looks at which model should be serving.", low=0.05, high=60

@@ -25,6 +25,7 @@ from core.faces.corrections import (
 from core.faces.rule import RejectRule
 from core.records import FaceResult, PhotoResult, Verdict
 from db.bulk import in_pages
+from db.locks import take_turn
 from db.merges import load_merges
 from db.tables import Job, Label, Model, Photo
 
@@ -33,7 +34,6 @@ _LOCK = 0x66616365_66697865
 _PAGE = 1000
 # In the driver's own words, as in db/bulk.py: these are asked with every chunk that is stored, and find nothing mostly.
 _HOLD = f"SELECT pg_advisory_xact_lock_shared({_LOCK})"
-_HOLD_ALONE = f"SELECT pg_advisory_xact_lock({_LOCK})"
 _PHOTOS_ON_POSTGRESQL = "SELECT id FROM photos WHERE sha256 = ANY(%s)"
 _PHOTOS_ON_SQLITE = "SELECT id FROM photos WHERE sha256 IN (SELECT value FROM json_each(?))"
 _LABELS = (
@@ -114,8 +114,7 @@ def hold_outcomes(session: Session) -> None:
 
     Called before anything else is locked. On SQLite a write transaction is alone anyway.
     """
-    if _is_postgresql(session):
-        session.connection().exec_driver_sql(_HOLD_ALONE)
+    take_turn(session, _LOCK)
 
 
 def load_rule(session: Session, model_id: int, job_id: int) -> RejectRule | None:

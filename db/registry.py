@@ -223,6 +223,11 @@ def list_models(session: Session) -> list[Model]:
     return list(session.scalars(select(Model).order_by(Model.id.desc())))
 
 
+def model_of_run(session: Session, run_id: int) -> Model | None:
+    """Return the model that a training run gave; None when it gave none."""
+    return session.scalar(select(Model).where(Model.run_id == run_id))
+
+
 def list_activations(session: Session, model_id: int | None = None, limit: int | None = None) -> list[Activation]:
     """Return the history of what served, newest first; of one model when given, and no more than `limit`."""
     query = select(Activation).order_by(Activation.generation.desc()).limit(limit)

@@ -380,6 +380,7 @@ class Run(Base):
     cancel_requested: Mapped[bool] = mapped_column(default=False)
     stage: Mapped[str | None] = mapped_column(String(40))  # what it does now, for whoever watches
     dataset_digest: Mapped[str | None] = mapped_column(String(64))
+    environment: Mapped[dict[str, Any] | None] = mapped_column(Json)  # versions, processor, device, threads
     activated: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

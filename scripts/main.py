@@ -44,6 +44,11 @@ COMMANDS = {
         summary="Train a model from the labelled photos and make it the one that serves.",
         section=_PEOPLE,
     ),
+    "run": Entry(
+        target="scripts.run:run_",
+        summary="Look at training runs, follow them and cancel them.",
+        section=_PEOPLE,
+    ),
     "evaluate": Entry(
         target="scripts.evaluate:evaluate",
         summary="Measure a model on labelled photos and on strangers, without storing anything.",

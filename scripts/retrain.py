@@ -91,7 +91,9 @@ def retrain(
         "who": current_user(),
     }
     with open_database(settings) as database:
-        run = _queue_run(database, choice.recipe, options)
+        run, repeated = _queue_run(database, choice.recipe, options)
+        if repeated:
+            say(f"The same training is queued already: run {run.public_id} will learn from all labels of now.")
         rung = _ring(database, settings, run)
         if wait and rung:
             run = wait_for_run(database, run.public_id, invocation)
@@ -106,14 +108,14 @@ def retrain(
         raise click.exceptions.Exit(ExitCode.FAILURES)
 
 
-def _queue_run(database: "Database", recipe: str, options: dict[str, Any]) -> "Run":
-    """Record the run.
+def _queue_run(database: "Database", recipe: str, options: dict[str, Any]) -> tuple["Run", bool]:
+    """Record the run; return it, and whether it was queued before.
 
     Raises:
         TooFewPeopleError: there is nobody to know, or from scratch nobody to tell them from.
     """
     from db.people import list_people
-    from db.runs import create_run
+    from db.run_requests import request_run
 
     with database.write() as session:
         people = sum(person.train_photos > 0 for person in list_people(session))
@@ -123,7 +125,7 @@ def _queue_run(database: "Database", recipe: str, options: dict[str, Any]) -> "R
                 f"A model of this kind takes training photos of at least {what}; there are photos of {people}. "
                 "Nothing was queued. Import labelled photos: `facefleet people import DIR`, with DIR/<person>/<image>."
             )
-        return create_run(session, recipe=recipe, options=options, now=utc_now())
+        return request_run(session, recipe=recipe, options=options, now=utc_now())
 
 
 def _ring(database: "Database", settings: Settings, run: "Run") -> bool:
@@ -154,10 +156,10 @@ def _why_it_waits(database: "Database") -> str | None:
 
 def _find_model(database: "Database", run: "Run") -> "Model | None":
     """Return the model that a run gave."""
-    from db.registry import list_models
+    from db.registry import model_of_run
 
     with database.read() as session:
-        return next((model for model in list_models(session) if model.run_id == run.id), None)
+        return model_of_run(session, run.id)
 
 
 def _print(invocation: Invocation, run: "Run", model: "Model | None") -> None:

@@ -16,6 +16,7 @@ from core.settings import Settings
 from db import chunks, control, jobs, nodes, retries, runs
 from db.clock import LedgerClock
 from db.engine import Database
+from workers.automatic import retrain_when_due
 from workers.collect import collect_artifacts
 from workers.doorbell import MOST_BELLS, Doorbell, ring_for_due_chunks
 
@@ -40,6 +41,7 @@ class SweepReport:
     jobs_closed: int = 0
     submissions_discarded: int = 0
     bells_rung: int = 0
+    runs_queued: int = 0
     runs_rung: int = 0
 
     def __str__(self) -> str:
@@ -64,6 +66,7 @@ def sweep_once(database: Database, doorbell: Doorbell, settings: Settings, now: 
         runs_reclaimed = runs.reclaim_expired(session, now)
         closed = jobs.close_finished_jobs(session, now)
         nodes.forget_nodes(session, now - _FORGET_NODES_AFTER)
+    runs_queued = retrain_when_due(database, settings, now)
     photos_retried = _go_on_with_retries(database, settings.chunk_size, now)
     return SweepReport(
         chunks_reclaimed=chunks_reclaimed,
@@ -72,6 +75,7 @@ def sweep_once(database: Database, doorbell: Doorbell, settings: Settings, now: 
         photos_retried=photos_retried,
         jobs_closed=closed,
         submissions_discarded=discarded,
+        runs_queued=runs_queued,
         bells_rung=ring_for_due_chunks(database, doorbell),
         runs_rung=_ring_runs(database, doorbell, now - 2 * timedelta(seconds=settings.sweep_interval_s), now),
     )

@@ -25,10 +25,12 @@ from core.errors import (
     SourceUnreachableError,
 )
 from core.faces.rule import DEFAULT_FPIR
+from core.machine import describe_environment
 from core.records import RunState
 from core.settings import Settings
 from db import people, registry, runs
 from db.engine import Database
+from db.run_requests import first_queued
 from db.runs import RunLease
 from workers.heartbeat import Heartbeat
 from workers.judge import Judging
@@ -78,7 +80,23 @@ class TrainContext:
 
 
 def run_training(run_id: int, context: TrainContext) -> RunEnd:
-    """Answer a doorbell for a training run."""
+    """Answer a doorbell for a training run, and go on with those that had to wait for it."""
+    end = _run(run_id, context)
+    while end is RunEnd.ENDED and not context.stop.requested and (waiting := _first_queued(context)) is not None:
+        end = _run(waiting, context)
+    return end
+
+
+def _first_queued(context: TrainContext) -> int | None:
+    try:
+        with context.database.read() as session:
+            return first_queued(session)
+    except DatabaseUnreachableError as error:  # the sweeper rings when it is back
+        _log.warning("%s", error)
+        return None
+
+
+def _run(run_id: int, context: TrainContext) -> RunEnd:
     try:
         lease = _claim(run_id, context)
     except DatabaseUnreachableError as error:
@@ -125,7 +143,8 @@ def _work(lease: RunLease, heartbeat: Heartbeat, context: TrainContext) -> None:
     folder = _folder(lease, context)
     _set_stage(lease, "reading labels", context)
     snapshot = _freeze(folder / "snapshot.jsonl", context)
-    _set_stage(lease, "training", context, snapshot.digest)
+    environment = describe_environment(context.device, context.threads)
+    _set_stage(lease, "training", context, dataset_digest=snapshot.digest, environment=environment)
     prepared = prepare_training(
         lease.recipe, lease.options, context.settings, device=context.device, threads=context.threads
     )
@@ -148,9 +167,9 @@ def _work(lease: RunLease, heartbeat: Heartbeat, context: TrainContext) -> None:
     publish(lease, staged, judging, context.reporter, context.clock)
 
 
-def _set_stage(lease: RunLease, stage: str, context: TrainContext, dataset_digest: str | None = None) -> None:
+def _set_stage(lease: RunLease, stage: str, context: TrainContext, **known: Any) -> None:
     with context.database.write() as session:
-        runs.set_stage(session, lease, stage, dataset_digest)
+        runs.set_stage(session, lease, stage, **known)
 
 
 def _freeze(file: Path, context: TrainContext) -> Snapshot:
