@@ -3,6 +3,7 @@
 from core.training.gate import Check, Measure, Verdict
 
 _MOST_NAMES = 5
+_LEAST_PERCENT = 0.1
 _COUNTED = {Measure.STRANGERS_NAMED: "photos of strangers"}
 
 
@@ -77,6 +78,8 @@ def _remarks(verdict: Verdict, active: str) -> list[str]:
 
 
 def _percent(share: float) -> str:
-    """Return 0..1 as a percentage with as many digits as it takes to tell it from nothing."""
+    """Return 0..1 as a percentage, without digits that say nothing."""
     percent = 100.0 * share
-    return f"{percent:.1f} %" if percent == 0.0 or percent >= 0.1 else f"{percent:.1g} %"
+    if 0.0 < percent < _LEAST_PERCENT:
+        return f"less than {_LEAST_PERCENT:g} %"
+    return f"{percent:.0f} %" if percent == round(percent) else f"{percent:.1f} %"

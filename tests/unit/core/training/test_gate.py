@@ -82,7 +82,7 @@ def test_a_model_that_names_fewer_than_chance_explains_is_refused() -> None:
     assert (named.candidate.count, named.active.count, named.lost, named.gained) == (92, 98, 8, 2)
     assert verdict.failed == (named,)
     assert explain(verdict, "v1").startswith(
-        "Worse than v1: named right 92 of 100 held-out photos, v1 98 (8 lost and 2 gained; 1.0 % is tolerated, and "
+        "Worse than v1: named right 92 of 100 held-out photos, v1 98 (8 lost and 2 gained; 1 % is tolerated, and "
         "chance alone does this 3.3 % of the time)."
     )
 
