@@ -34,7 +34,7 @@ from db.run_requests import first_queued
 from db.runs import RunLease
 from workers.heartbeat import Heartbeat
 from workers.judge import Judging
-from workers.preparation import DEFAULT_TOLERANCE, Preparation, prepare_training
+from workers.preparation import DEFAULT_TOLERANCE, HEAD_RECIPE, Preparation, prepare_training
 from workers.publish import publish
 from workers.pulse import SlotReporter
 from workers.retry import is_device_error
@@ -192,6 +192,7 @@ def _train(
     context: TrainContext,
 ) -> "TrainedNetwork":
     """Train the network, or a head on a pretrained one; each epoch is recorded when it ends."""
+    from core.training.finetune import begin_from
     from core.training.head import train_head
     from core.training.train import TrainingRequest, train_network
 
@@ -212,12 +213,13 @@ def _train(
         "on_epoch": heartbeat.record_epoch,
         "should_stop": heartbeat.should_stop,
     }
-    if prepared.embedder is not None:
+    if prepared.embedder is not None and lease.recipe == HEAD_RECIPE:
         return train_head(
             request, prepared.embedder, backbone=prepared.backbone, published=prepared.published, **watched
         )
     checkpoints.mkdir(parents=True, exist_ok=True)
-    return train_network(request, checkpoints=checkpoints, **watched)
+    pretrained = begin_from(prepared.embedder, prepared.backbone) if prepared.embedder is not None else None
+    return train_network(request, checkpoints=checkpoints, pretrained=pretrained, **watched)
 
 
 def _export(

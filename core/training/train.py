@@ -5,6 +5,7 @@ the people and photos. What a rehearsal does with those is the only honest sourc
 and the moment to stop, because a network gives even a stranger's photo to somebody it knows.
 """
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from core.records import EpochProgress, PersonClass
 from core.training.calibrate import Calibration
 from core.training.checkpoint import fingerprint, load_checkpoint, save_checkpoint
 from core.training.dataset import CropSet, check_memory, labels_at, load_crops, numbered, usable_people
-from core.training.loop import Epoch, Learner, new_learner
+from core.training.loop import Build, Epoch, Learner, new_learner
 from core.training.recipes import Recipe, recipe_named
 from core.training.rehearsal import (
     Rehearsal,
@@ -39,6 +40,8 @@ from core.training.scored import MissedPhotos, missed_photos
 from core.training.side_by_side import train_side_by_side
 from core.training.split import split_for_rehearsals
 
+_log = logging.getLogger(__name__)
+
 __all__ = ["LoadCrop", "SkippedPhoto", "TrainedNetwork", "TrainingRequest", "train_network"]
 
 
@@ -49,15 +52,17 @@ def train_network(
     on_epoch: Callable[[EpochProgress], None],
     should_stop: Callable[[], bool],
     checkpoints: Path | None = None,
+    pretrained: "Basis | None" = None,
 ) -> TrainedNetwork:
     """Train, calibrate and judge a network.
 
     Args:
         request: what to learn, from what, and how.
         load_crop: reads one photo; called from `request.read_threads` threads.
-        on_epoch: told of every finished epoch, in order; of those of an earlier attempt only by the result.
+        on_epoch: told of every finished epoch, in order; of those of an earlier attempt, of the last one again.
         should_stop: asked between photos and between batches.
         checkpoints: a folder of this run alone; an interrupted run that is started again with it goes on where it was.
+        pretrained: the backbone to begin from, for a recipe that has none of its own.
 
     Raises:
         TooFewPeopleError: fewer than two people have a usable photo.
@@ -68,11 +73,29 @@ def train_network(
     """
     recipe = recipe_named(request.recipe)
     epochs = request.epochs or recipe.epochs
-    data = load_data(request, load_crop, NETWORKS[recipe.backbone].input_size_px, should_stop)
+    basis = pretrained or _from_scratch(recipe)
+    data = load_data(request, load_crop, basis.input_size_px, should_stop)
     with reproducible(request):
-        run = build_run(request, recipe, data, epochs)
+        run = build_run(request, recipe, data, epochs, basis)
         history = train(run, on_epoch, should_stop, checkpoints)
         return finish(request, run, data, history)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Basis:
+    """What networks begin from."""
+
+    backbone: str
+    """Its name."""
+    input_size_px: int
+    """Side of the crops it takes."""
+    build: Build | None
+    """Makes a network; None: fresh weights of the recipe's own."""
+
+
+def _from_scratch(recipe: Recipe) -> Basis:
+    spec = NETWORKS[recipe.backbone or ""]
+    return Basis(backbone=spec.name, input_size_px=spec.input_size_px, build=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +122,7 @@ class Run:
     """What is trained."""
 
     recipe: Recipe
+    backbone: str
     epochs: int
     final: Learner
     """The network that is kept."""
@@ -137,16 +161,17 @@ def load_data(request: TrainingRequest, load_crop: LoadCrop, size_px: int, shoul
     )
 
 
-def build_run(request: TrainingRequest, recipe: Recipe, data: Data, epochs: int) -> Run:
+def build_run(request: TrainingRequest, recipe: Recipe, data: Data, epochs: int, basis: Basis) -> Run:
     """Split the data and build fresh networks."""
     device = torch.device(request.device)
     splits = split_for_rehearsals(data.train.labels, torch.Generator().manual_seed(request.seed))
 
     def learner(crops: CropSet, number: int) -> Learner:
-        return new_learner(recipe, crops, epochs=epochs, seed=request.seed + number, device=device)
+        return new_learner(recipe, crops, epochs=epochs, seed=request.seed + number, device=device, build=basis.build)
 
     return Run(
         recipe=recipe,
+        backbone=basis.backbone,
         epochs=epochs,
         final=learner(data.train, 1),
         rehearsals=tuple(
@@ -165,6 +190,9 @@ def train(
     """Train to the last epoch or until the held-out photos say that it is enough."""
     run_fingerprint = fingerprint(run.learners) if checkpoints else ""
     history = load_checkpoint(checkpoints, run.learners, run_fingerprint) if checkpoints else []
+    if history:
+        _log.info("going on after epoch %d of %d", len(history), run.epochs)
+        on_epoch(history[-1])  # the attempt before may have ended before it could tell
     while len(history) < run.epochs and not enough(history, run.recipe.patience):
         history.append(train_epoch_of_all(run, len(history), should_stop))
         if checkpoints:
@@ -214,7 +242,7 @@ def finish(request: TrainingRequest, run: Run, data: Data, history: list[EpochPr
         network=Servable(network.cpu()).eval(),
         gallery=gallery,
         classes=data.classes,
-        backbone=run.recipe.backbone,
+        backbone=run.backbone,
         recipe=run.recipe.name,
         input_size_px=network.input_size_px,
         embedding_dim=network.embedding_dim,
