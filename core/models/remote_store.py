@@ -55,6 +55,7 @@ class RemoteModelStore(ModelStore):
         sha256 = super().put(staged)
         partial = f"{self._folder}/.{secrets.token_hex(8)}{PARTIAL}"
         self._ask(lambda: self._upload(staged, partial, self._name(sha256)))
+        self._forget_oldest(self._file(sha256))
         return sha256
 
     def path(self, sha256: str) -> Path:
@@ -173,9 +174,9 @@ class RemoteModelStore(ModelStore):
         finally:
             partial.unlink(missing_ok=True)
 
-    def _forget_oldest(self, fetched: Path) -> None:
+    def _forget_oldest(self, newest: Path) -> None:
         """Remove what was not used for longest of what this machine keeps; the store still has it."""
-        kept = [each for each in super().list_artifacts() if each.sha256 != fetched.stem]
+        kept = [each for each in super().list_artifacts() if each.sha256 != newest.stem]
         for each in sorted(kept, key=lambda each: each.stored_at, reverse=True)[_KEPT - 1 :]:
             self._file(each.sha256).unlink(missing_ok=True)
 

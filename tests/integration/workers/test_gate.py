@@ -210,6 +210,27 @@ def test_a_model_is_judged_anew_when_another_was_activated_meanwhile(
     assert serving(context).generation == 2
 
 
+def test_a_model_that_was_refused_is_judged_anew_too(
+    context: TrainContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is worse than the first; the one that was activated meanwhile takes the two for each other as well."""
+    classes = import_photos(context, tmp_path / "faces", misleading=True)
+    serve(context, classes)
+    judged: list[bool] = []
+
+    def judge_and_be_late(judging: object, judge: Callable[..., Judgement] = publish.judge) -> Judgement:
+        judgement = judge(judging)
+        judged.append(judgement.passed)
+        if len(judged) == 1:
+            serve(context, classes[::-1])
+        return judgement
+
+    monkeypatch.setattr(publish, "judge", judge_and_be_late)
+    run, model = train(context)
+    assert judged == [False, True]
+    assert (run.activated, model.state, serving(context).generation) == (True, ModelState.ACTIVE, 3)
+
+
 def test_a_run_whose_store_does_not_answer_is_tried_again(context: TrainContext, tmp_path: Path) -> None:
     stores.register()
     shelf = tmp_path / "shelf"

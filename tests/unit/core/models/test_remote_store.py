@@ -137,6 +137,7 @@ def test_a_machine_keeps_what_it_used_last(shelf: Path) -> None:
     kept = {path.stem for path in other.root.iterdir()}
     assert len(kept) == 8
     assert names[0] in kept and names[9] in kept and names[1] not in kept
+    assert len(list(store.root.iterdir())) == 8, "nor does the one that stored them keep them all"
     assert len(store.list_artifacts()) == 10
 
 
