@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from core.reading import CropReader
 
 HEAD_RECIPE = "head"
-"""The recipe that trains a head on pretrained weights; the others train a network from scratch."""
+"""The recipe that trains a head on pretrained weights."""
+FINETUNE_RECIPE = "finetune"
+"""The recipe that trains pretrained weights and the head on them."""
+PRETRAINED_RECIPES = (HEAD_RECIPE, FINETUNE_RECIPE)
+"""The recipes that stand on pretrained weights; the others train a network from scratch."""
+
+DEFAULT_TOLERANCE = 0.01
+"""Share of the held-out photos by which a model may be worse than the one that serves and take its place."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,17 +72,19 @@ def prepare_training(
 
     store = WeightsStore.from_settings(settings)
     faces = FacesMode(options.get("faces") or FacesMode.CROP)
-    if recipe == HEAD_RECIPE:
+    if recipe in PRETRAINED_RECIPES:
         spec = store.get_spec(options["backbone"])
         template = _template(spec)
         embedder = load_embedder({file.name: store.read_verified(spec, file) for file in spec.files}, spec)
         size_px = embedder.input_size_px
-        backbone, backbone_sha256, licences = spec.name, spec.digest, [_licence(spec)]
+        backbone, licences = spec.name, [_licence(spec)]
+        frozen = recipe == HEAD_RECIPE  # else its embeddings are its own, and nothing is known of their similarities
+        backbone_sha256 = spec.digest if frozen else None
         # They were measured on aligned faces: photos that are taken whole resemble each other more.
-        published = spec.embedder.scores if spec.embedder and faces is FacesMode.DETECT else None
+        published = spec.embedder.scores if frozen and spec.embedder and faces is FacesMode.DETECT else None
     else:
         embedder, backbone_sha256, published, licences = None, None, None, []
-        backbone = recipe_named(recipe).backbone
+        backbone = recipe_named(recipe).backbone or ""
         size_px, template = NETWORKS[backbone].input_size_px, DEFAULT_TEMPLATE
     detector = None
     if faces is FacesMode.DETECT:
