@@ -120,8 +120,12 @@ def hold_outcomes(session: Session) -> None:
 def load_rule(session: Session, model_id: int, job_id: int) -> RejectRule | None:
     """Return the reject rule of a model for the faces of a job; None when its manifest holds none."""
     rule = session.scalar(select(Model.manifest["rule"]).where(Model.id == model_id))  # not all the people
-    fpir = session.scalar(select(Job.fpir).where(Job.id == job_id))
-    return None if rule is None else RejectRule.from_json(rule).for_job(fpir)
+    return None if rule is None else RejectRule.from_json(rule).for_job(fpir_of_job(session, job_id))
+
+
+def fpir_of_job(session: Session, job_id: int) -> float | None:
+    """Return the share of strangers that a job asked for; None when it asked for none."""
+    return session.scalar(select(Job.fpir).where(Job.id == job_id))
 
 
 def standing(labels: Iterable[Any], merges: Mapping[int, int]) -> list[Said]:

@@ -11,7 +11,7 @@ from core.errors import InputError
 from core.faces.corrections import gate_reasons
 from core.records import FaceOutcome, RankedPerson
 from core.settings import Settings
-from db.corrections import Corrections, read_corrections
+from db.corrections import Corrections, fpir_of_job, read_corrections
 from db.ids import model_version
 from db.redecide import FaceKey, StoredFace, load_faces
 from db.rescore import NewOutcome, StoredPage, labelled_photos_of
@@ -101,6 +101,7 @@ def decide_page(session: "Session", page: StoredPage, model: DecidingModel) -> D
     stored = _load_rows(session, page, [row for row, place in enumerate(page.ordinals) if place in spoken_of])
     for row, face in stored.items():
         low_quality[row] = bool(gate_reasons(face.face.quality_reasons))
+    model = replace(model, rule=model.rule.for_job(fpir_of_job(session, page.job_id)))
     decided = decide_stored(page.vectors, low_quality, model.gallery, model.rule)
     rows = _as_rows(decided, model.person_ids)
     merged = np.isin(model.person_ids[decided.nearest], list(corrections.counts_as))

@@ -1,24 +1,25 @@
 """`facefleet retrain`: queues a training run and, if wanted, follows it to its end."""
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from core.clock import utc_now
-from core.errors import RedisUnreachableError, TooFewPeopleError
+from core.errors import RedisUnreachableError
 from core.faces.rule import DEFAULT_FPIR
 from core.records import FacesMode, RunState
 from core.settings import Settings
 from core.weights.store import WeightsStore
 from scripts.choices import FPIR
-from scripts.common import Invocation, command, current_user, open_database
+from scripts.common import Invocation, command, current_user, find_doorbell, open_database
 from scripts.documents import run_document
 from scripts.failures import ExitCode
 from scripts.model_report import print_run_end
 from scripts.output import make_console, say, write_json
 from scripts.training_choice import RECIPES, choose_training
 from scripts.waiting import wait_for_run, why_run_waits
-from workers.preparation import DEFAULT_TOLERANCE, HEAD_RECIPE
+from workers.preparation import DEFAULT_TOLERANCE
 
 if TYPE_CHECKING:
     from db.engine import Database
@@ -91,10 +92,7 @@ def retrain(
         "who": current_user(),
     }
     with open_database(settings) as database:
-        run, repeated = _queue_run(database, choice.recipe, options)
-        if repeated:
-            say(f"The same training is queued already: run {run.public_id} will learn from all labels of now.")
-        rung = _ring(database, settings, run)
+        run, rung = _request(database, settings, choice.recipe, options)
         if wait and rung:
             run = wait_for_run(database, run.public_id, invocation)
         elif waits := _why_it_waits(database):
@@ -108,45 +106,23 @@ def retrain(
         raise click.exceptions.Exit(ExitCode.FAILURES)
 
 
-def _queue_run(database: "Database", recipe: str, options: dict[str, Any]) -> tuple["Run", bool]:
-    """Record the run; return it, and whether it was queued before.
+def _request(database: "Database", settings: Settings, recipe: str, options: dict[str, Any]) -> tuple["Run", bool]:
+    """Queue the run and ring; return it, and whether a trainer was told. Say what the user would not expect."""
+    from workers.retrain import request_training
 
-    Raises:
-        TooFewPeopleError: there is nobody to know, or from scratch nobody to tell them from.
-    """
-    from db.people import list_people
-    from db.run_requests import request_run
-
-    with database.write() as session:
-        people = sum(person.train_photos > 0 for person in list_people(session))
-        fewest, what = (1, "one person") if recipe == HEAD_RECIPE else (2, "two people")
-        if people < fewest:
-            raise TooFewPeopleError(
-                f"A model of this kind takes training photos of at least {what}; there are photos of {people}. "
-                "Nothing was queued. Import labelled photos: `facefleet people import DIR`, with DIR/<person>/<image>."
-            )
-        return request_run(session, recipe=recipe, options=options, now=utc_now())
-
-
-def _ring(database: "Database", settings: Settings, run: "Run") -> bool:
-    """Wake a trainer up; return False without Redis, when the sweeper does so later."""
-    from db.clock import LedgerClock
-    from db.runs import mark_rung
-    from workers.doorbell import Doorbell
-    from workers.embedded import find_redis_url
-
-    try:
-        doorbell = Doorbell(find_redis_url(settings))
+    why_none = None
+    with ExitStack() as stack:
         try:
-            doorbell.ring_run(run.id)
-        finally:
-            doorbell.close()
-    except RedisUnreachableError as error:
-        say(f"{error.message} Run {run.public_id} is recorded all the same and starts when the services run.")
-        return False
-    with database.write() as session:
-        mark_rung(session, run.id, LedgerClock(database)())  # the sweeper compares with it
-    return True
+            doorbell = stack.enter_context(find_doorbell(settings))
+        except RedisUnreachableError as error:  # the run is recorded all the same
+            doorbell, why_none = None, error.message
+        asked = request_training(database, doorbell, recipe=recipe, options=options)
+    if asked.repeated:
+        say(f"The same training is queued already: run {asked.run.public_id} will learn from all labels of now.")
+    if asked.ring_error is not None:
+        why = why_none or asked.ring_error
+        say(f"{why} Run {asked.run.public_id} is recorded all the same and starts when the services run.")
+    return asked.run, asked.ring_error is None
 
 
 def _why_it_waits(database: "Database") -> str | None:

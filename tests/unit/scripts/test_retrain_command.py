@@ -240,3 +240,11 @@ def add_served_model(database: Database) -> None:
 def all_runs(database: Database) -> list[RunRow]:
     with database.read() as session:
         return session.query(RunRow).order_by(RunRow.id).all()
+
+
+def test_the_same_training_asked_for_twice_is_queued_once_and_says_so(run: Run, two_people: Database) -> None:
+    first, again, other = (run("retrain", "--seed", seed, "--json") for seed in ("1", "1", "2"))
+    assert first.document["run"] == again.document["run"] != other.document["run"]
+    assert "The same training is queued already" in again.err
+    assert "queued already" not in first.err + other.err
+    assert len(all_runs(two_people)) == 2
