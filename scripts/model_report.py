@@ -42,8 +42,12 @@ def print_run_end(console: "Console", run: "Run", model: "Model | None") -> None
     if run.started_at and run.finished_at:
         time = show_duration((run.finished_at - run.started_at).total_seconds())
     print_fields(console, [("Run", run.public_id), ("State", run.state), ("Time", time), ("Reason", run.reason)])
-    if model is None:
-        return
+    if model is not None:
+        print_model_of_run(console, run, model)
+
+
+def print_model_of_run(console: "Console", run: "Run", model: "Model") -> None:
+    """Print the model that a training run gave, and what to type next."""
     version = model_document(model)["version"]
     console.print()
     print_fields(console, [("Model", f"{version}  {_serving(run)}"), *figures(model.manifest)])

@@ -10,7 +10,7 @@ from core.settings import Settings
 from scripts.common import Invocation, command, current_user, open_database
 from scripts.documents import run_document
 from scripts.failures import ExitCode
-from scripts.model_report import print_run_end
+from scripts.model_report import print_model_of_run, print_run_end
 from scripts.output import make_console, print_text, write_json
 from scripts.run_report import print_run, print_runs, run_progress, run_summary
 from scripts.waiting import wait_for_run, why_run_waits
@@ -61,9 +61,8 @@ def show(invocation: Invocation, run_id: str) -> None:
     print_run(console, found, epochs)
     if waits:
         print_text(console, f"\n{waits}")
-    if found.finished_at is not None and model is not None:
-        console.print()
-        print_run_end(console, found, model)
+    if model is not None:
+        print_model_of_run(console, found, model)
 
 
 @command("watch", group=run_, example="facefleet run watch r1p3k9x2mf4qa")

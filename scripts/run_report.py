@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _CURVE_WIDTH = 40
+_REASON_SHOWN = 60
 _LATEST = 5
 """Epochs whose mean tells how long those will take that are left."""
 
@@ -69,7 +70,7 @@ def print_runs(console: "Console", runs: Sequence["Run"]) -> None:
     for run in runs:
         state = f"{run.state}: {run.stage}" if run.stage else run.state
         asked_by, asked = run.options.get("who") or "", show_minute(run.created_at)
-        add_row(table, run.public_id, state, run.recipe, asked_by, asked, _time(run) or "", run.reason or "")
+        add_row(table, run.public_id, state, run.recipe, asked_by, asked, _time(run) or "", _shorten(run.reason or ""))
     console.print(table)
 
 
@@ -122,6 +123,10 @@ def _print_curves(console: "Console", epochs: Sequence["RunEpoch"]) -> None:
         if values:
             first, last = (show_share(value) if is_share else f"{value:.3f}" for value in (values[0], values[-1]))
             print_text(console, f"{name:19} {first:>8}  {sparkline(values)}  {last}")
+
+
+def _shorten(reason: str) -> str:
+    return reason if len(reason) <= _REASON_SHOWN else f"{reason[: _REASON_SHOWN - 1].rstrip()}…"
 
 
 def _time(run: "Run") -> str | None:
