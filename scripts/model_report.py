@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from core.records import RunState
+from core.records import ModelState, RunState
 from scripts.documents import model_document, model_summary
 from scripts.label_findings import show_findings
 from scripts.output import (
@@ -50,7 +50,8 @@ def print_model_of_run(console: "Console", run: "Run", model: "Model") -> None:
     """Print the model that a training run gave, and what to type next."""
     version = model_document(model)["version"]
     console.print()
-    print_fields(console, [("Model", f"{version}  {_serving(run)}"), *figures(model.manifest)])
+    standing = _serving(run) if model.state == ModelState.ACTIVE or not run.activated else model.state
+    print_fields(console, [("Model", f"{version}  {standing}"), *figures(model.manifest)])
     following = "facefleet submit photos/ --wait" if run.activated else f"facefleet model show {version}"
     console.print(f"\nNext: {following}", soft_wrap=True)
 
