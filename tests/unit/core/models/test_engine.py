@@ -65,8 +65,8 @@ def test_an_engine_answers_as_the_network_it_was_made_from(store: ModelStore) ->
     engine = load(store, make_artifact(store))
     embeddings, logits = engine.run(make_crops(20))
     expected, expected_logits = make_network(3)(torch.from_numpy(make_crops(20)))
-    np.testing.assert_allclose(embeddings, expected.numpy(), atol=1e-6)
-    np.testing.assert_allclose(logits, expected_logits.numpy(), atol=1e-5)
+    np.testing.assert_allclose(embeddings, expected.numpy(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(logits, expected_logits.numpy(), rtol=1e-5, atol=1e-5)
     assert logits.argmax(axis=1).tolist() == [i % 3 for i in range(20)]
 
 
@@ -78,8 +78,8 @@ def test_the_answer_to_a_crop_does_not_depend_on_its_batch(store: ModelStore, co
     assert embeddings.dtype == logits.dtype == np.float32
     for row, crop in enumerate(make_crops(count)):
         one, one_logits = engine.run(crop[None])
-        np.testing.assert_allclose(embeddings[row], one[0], atol=1e-6)
-        np.testing.assert_allclose(logits[row], one_logits[0], atol=1e-5)
+        np.testing.assert_allclose(embeddings[row], one[0], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(logits[row], one_logits[0], rtol=1e-5, atol=1e-5)
 
 
 def test_crops_may_lie_in_memory_in_any_way(store: ModelStore) -> None:
@@ -88,7 +88,7 @@ def test_crops_may_lie_in_memory_in_any_way(store: ModelStore) -> None:
     expected, _ = engine.run(crops)
     channels_last = np.ascontiguousarray(crops.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
     for same in (channels_last, torch.from_numpy(crops), torch.from_numpy(channels_last)):
-        np.testing.assert_allclose(engine.run(same)[0], expected, atol=1e-6)
+        np.testing.assert_allclose(engine.run(same)[0], expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_every_way_to_run_a_model_gives_the_same_answers(store: ModelStore, vari
     engine = load(store, make_artifact(store), variants=[variant])
     expected, _ = make_network(3)(torch.from_numpy(make_crops(9)))
     assert engine.variant == variant.name
-    np.testing.assert_allclose(engine.run(make_crops(9))[0], expected.numpy(), atol=1e-5)
+    np.testing.assert_allclose(engine.run(make_crops(9))[0], expected.numpy(), rtol=1e-5, atol=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,7 @@ def test_low_precision_is_close_and_answers_in_full(
         expected = to_outputs(servable(torch.from_numpy(crops)))
     assert embeddings.dtype == logits.dtype == np.float32
     assert 1e-6 < np.abs(embeddings - expected.embeddings).max() < 1e-2  # it did compute in another precision
-    np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1.0, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1.0, rtol=1e-5, atol=1e-5)
     check_parity(expected, Outputs(embeddings=embeddings, logits=logits), BFLOAT16_TOLERANCE, "it")
 
 
