@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from core.errors import ArtifactStoreError, ServiceError
 from core.models.store import ModelStore
 from core.settings import Settings
-from db import chunks, control, jobs, nodes, registry, retries, runs
+from db import chunks, control, jobs, nodes, registry, retries, runs, swaps
 from db.clock import LedgerClock
 from db.engine import Database
 from workers.doorbell import MOST_BELLS, Doorbell, ring_for_due_chunks
@@ -24,6 +24,7 @@ _HURRIED_S = 0.5
 
 _BROKEN_SUBMISSION_AFTER = timedelta(minutes=10)
 _FORGET_NODES_AFTER = timedelta(hours=1)
+_FORGET_SWAPS_AFTER = timedelta(days=7)
 _ORPHANS_EVERY_S = 3600.0
 _ORPHAN_ARTIFACT_AFTER_S = 7 * 86_400.0
 """Long, as an artifact lies in the store before it is registered, and two fleets may share a store by mistake."""
@@ -64,6 +65,7 @@ def sweep_once(database: Database, doorbell: Doorbell, settings: Settings, now: 
         runs_reclaimed = runs.reclaim_expired(session, now)
         closed = jobs.close_finished_jobs(session, now)
         nodes.forget_nodes(session, now - _FORGET_NODES_AFTER)
+        swaps.forget_failures(session, now - _FORGET_SWAPS_AFTER)
     photos_retried = _go_on_with_retries(database, settings.chunk_size, now)
     return SweepReport(
         chunks_reclaimed=chunks_reclaimed,
