@@ -16,6 +16,7 @@
     │   ├── IdempotencyConflictError
     │   ├── ActivationConflictError
     │   ├── ModelStateError
+    │   ├── ForeignStoreError
     │   ├── UnknownWeightsError
     │   ├── WeightsManifestError
     │   └── FleetRunningError
@@ -43,6 +44,7 @@
     │   ├── DatabaseUnreachableError
     │   │   └── DatabaseFullError
     │   ├── DiskFullError
+    │   ├── ArtifactsUnreachableError
     │   ├── WeightsUnreachableError
     │   ├── DatabaseSchemaError
     │   └── FleetStartError
@@ -173,6 +175,12 @@ class ModelStateError(InputError):
     """The model is in a state in which this cannot be done to it."""
 
     code = "model_state"
+
+
+class ForeignStoreError(InputError):
+    """Most of what lies in the model store is of no model of this ledger: it may belong to another one."""
+
+    code = "foreign_store"
 
 
 class UnknownWeightsError(InputError):
@@ -331,6 +339,12 @@ class DiskFullError(ServiceError):
     """The disk that holds artifacts, checkpoints or other files is full."""
 
     code = "disk_full"
+
+
+class ArtifactsUnreachableError(ServiceError):
+    """The store of the model artifacts did not answer."""
+
+    code = "artifacts_unreachable"
 
 
 class WeightsUnreachableError(ServiceError):

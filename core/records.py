@@ -200,6 +200,8 @@ class Example:
     """Of the file's bytes when it was imported."""
     box_xyxy_px: tuple[float, float, float, float] | None = None
     """Which of its faces is meant, in pixels of the upright original; None for its only one."""
+    shows: int | None = None
+    """Of a stranger in a test photo, the person's id where that is known: another model may know them."""
 
 
 @dataclass(frozen=True, kw_only=True)

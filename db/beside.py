@@ -9,11 +9,11 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.errors import InputError, ModelStateError
+from core.errors import InputError
 from core.records import ModelState
 from db import audit
 from db.ids import model_version
-from db.model_states import check_change, lock_model, state_at_rest, why_refused
+from db.model_states import check_change, check_not_refused, lock_model, state_at_rest
 from db.registry import require_serving_model
 from db.tables import Model
 
@@ -67,12 +67,7 @@ def set_canary(session: Session, model: Model, share: float, *, who: str, now: d
 
     Args and Raises: as of `set_shadow`; one that the gate refused must not decide either.
     """
-    if (refused := why_refused(model)) is not None:
-        raise ModelStateError(
-            f"{model_version(model.id)} was rejected: {refused.rstrip('.')}. Nothing was changed. "
-            "It may score beside the active model, or be activated by somebody who insists: facefleet model activate "
-            "--force"
-        )
+    check_not_refused(model)
     _set(session, model, shadow_share=None, canary_share=share, who=who, now=now)
 
 

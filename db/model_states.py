@@ -62,6 +62,20 @@ def why_refused(model: Model) -> str | None:
     return None
 
 
+def check_not_refused(model: Model) -> None:
+    """Make sure that nothing speaks against a model's service.
+
+    Raises:
+        ModelStateError: the gate or a person rejected it.
+    """
+    refused, version = why_refused(model), model_version(model.id)
+    if refused is not None:
+        raise ModelStateError(
+            f"{version} was rejected: {refused.rstrip('.')}. Nothing was changed. To let it serve all the same: "
+            f"facefleet model activate {version} --force"
+        )
+
+
 def state_at_rest(session: Session, model: Model) -> ModelState:
     """Return the state of a model that stands aside and was not rejected: whether it served once decides."""
     served = session.scalar(select(Activation.generation).where(Activation.model_id == model.id).limit(1))

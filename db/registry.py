@@ -11,11 +11,11 @@ from typing import Any
 from sqlalchemy import case, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from core.errors import ActivationConflictError, ModelStateError, NoActiveModelError, UnknownIdError
+from core.errors import ActivationConflictError, NoActiveModelError, UnknownIdError
 from core.records import ModelState
 from db import audit
 from db.ids import model_version
-from db.model_states import check_change, lock_model, why_refused
+from db.model_states import check_change, check_not_refused, lock_model, why_refused
 from db.tables import Activation, Model
 from db.upsert import insert_if_absent
 
@@ -37,7 +37,14 @@ class ServingModel:
 
 
 def register_model(
-    session: Session, *, sha256: str, manifest: dict[str, Any], run_id: int | None, parent_id: int | None, now: datetime
+    session: Session,
+    *,
+    sha256: str,
+    manifest: dict[str, Any],
+    run_id: int | None,
+    parent_id: int | None,
+    now: datetime,
+    gate: dict[str, Any] | None = None,
 ) -> Model:
     """Register an artifact that lies in the store; registered twice it is one model.
 
@@ -48,6 +55,7 @@ def register_model(
         run_id: the training run it came from.
         parent_id: the model that served when it was trained.
         now: aware time.
+        gate: how it compared with the model that served: `passed`, `reason` and the figures (workers/judge.py).
     """
     values = {
         "sha256": sha256,
@@ -57,6 +65,7 @@ def register_model(
         "manifest": manifest,
         "run_id": run_id,
         "parent_id": parent_id,
+        "gate": gate,
         "created_at": now,
     }
     insert_if_absent(session, Model, values)
@@ -120,23 +129,16 @@ def activate_model(
         ModelStateError: the model was rejected, and nobody insists.
     """
     seen = current_generation(session) if expected is None else expected
-    lock_model(session, model)
+    require_generation(session, model, seen)
     before = serving_model(session)
     generation = seen + 1
     activation = {"generation": generation, "model_id": model.id, "who": who, "why": why, "at": now}
-    current = before.generation if before else 0
-    if current != seen or not insert_if_absent(session, Activation, {**activation, "restores": restores}):
-        raise ActivationConflictError(
-            f"Another activation came first; {model_version(model.id)} was not activated. "
-            f"Look at `facefleet model list` and try again."
-        )
+    if not insert_if_absent(session, Activation, {**activation, "restores": restores}):
+        raise _conflict(model)
     check_change(model, ModelState.ACTIVE)
     refused = why_refused(model)
-    if refused is not None and not override:
-        raise ModelStateError(
-            f"{model_version(model.id)} was rejected: {refused.rstrip('.')}. Nothing was changed. "
-            "To let it serve all the same: facefleet model activate --force"
-        )
+    if not override:
+        check_not_refused(model)
     _make_active(session, model)
     audit.record(
         session,
@@ -150,6 +152,24 @@ def activate_model(
         **({"overrides": refused} if refused else {}),
     )
     return generation
+
+
+def require_generation(session: Session, model: Model, generation: int) -> None:
+    """Make sure that nothing was activated since somebody decided about a model, and nothing is until the end.
+
+    Raises:
+        ActivationConflictError: something was; the caller's transaction must not be committed.
+    """
+    lock_model(session, model)
+    if current_generation(session) != generation:
+        raise _conflict(model)
+
+
+def _conflict(model: Model) -> ActivationConflictError:
+    return ActivationConflictError(
+        f"Another activation came first; {model_version(model.id)} was not activated. "
+        f"Look at `facefleet model list` and try again."
+    )
 
 
 def _make_active(session: Session, model: Model) -> None:
@@ -203,9 +223,9 @@ def list_models(session: Session) -> list[Model]:
     return list(session.scalars(select(Model).order_by(Model.id.desc())))
 
 
-def list_activations(session: Session, model_id: int | None = None) -> list[Activation]:
-    """Return the history of what served, newest first; of one model when given."""
-    query = select(Activation).order_by(Activation.generation.desc())
+def list_activations(session: Session, model_id: int | None = None, limit: int | None = None) -> list[Activation]:
+    """Return the history of what served, newest first; of one model when given, and no more than `limit`."""
+    query = select(Activation).order_by(Activation.generation.desc()).limit(limit)
     return list(session.scalars(query if model_id is None else query.where(Activation.model_id == model_id)))
 
 

@@ -227,6 +227,12 @@ def find_to_ring(session: Session, rung_before: datetime) -> list[int]:
     return list(session.scalars(select(Run.id).where(Run.state == RunState.QUEUED, due).order_by(Run.id)))
 
 
+def oldest_in_progress(session: Session) -> datetime | None:
+    """Return when the oldest run that has begun and not ended was started; None when there is none."""
+    open_states = Run.state.in_([RunState.QUEUED, RunState.RUNNING])
+    return session.scalar(select(func.min(Run.started_at)).where(open_states))
+
+
 def mark_rung(session: Session, run_id: int, now: datetime) -> None:
     """Note that a doorbell was published for a run."""
     session.execute(update(Run).where(Run.id == run_id).values(rung_at=now))

@@ -227,7 +227,7 @@ def _make_models(fleet: BenchFleet) -> Iterator[str]:
     from core.models.artifact import pack_artifact, unpack_artifact
     from core.models.store import ModelStore
 
-    store = ModelStore(fleet.settings.artifacts_dir)
+    store = ModelStore.from_settings(fleet.settings)
     artifact = unpack_artifact(store.path(fleet.model.sha256).read_bytes())
     for number in range(_MODELS):
         rule = replace(artifact.manifest.rule, threshold=-1.0 if number % 2 else 2.0, margin=0.0)

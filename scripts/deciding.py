@@ -63,7 +63,7 @@ def load_deciding_model(settings: Settings, model: "Model") -> DecidingModel:
             "to another and is not stored, so there is nothing to decide from. Nothing was changed; submit the photos "
             "again."
         )
-    store = ModelStore(settings.artifacts_dir)
+    store = ModelStore.from_settings(settings)
     store.verify(model.sha256)
     found = open_gallery(store.path(model.sha256))
     return DecidingModel(

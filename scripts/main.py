@@ -51,7 +51,7 @@ COMMANDS = {
     ),
     "model": Entry(
         target="scripts.model:model",
-        summary="Look at the model versions and their history.",
+        summary="Look at the model versions, say which one serves, and go back.",
         section=_PEOPLE,
     ),
     "weights": Entry(

@@ -17,7 +17,7 @@ from scripts.model_report import print_run_end
 from scripts.output import make_console, say, write_json
 from scripts.training_choice import RECIPES, choose_training
 from scripts.waiting import wait_for_run, why_run_waits
-from workers.preparation import HEAD_RECIPE
+from workers.preparation import DEFAULT_TOLERANCE, HEAD_RECIPE
 
 if TYPE_CHECKING:
     from db.engine import Database
@@ -51,6 +51,13 @@ _FPIR_RANGE = (0.0001, 0.2)
     help="Share of strangers that may get a name: 0.01 is 1 %.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Seed of all that is drawn by chance.")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0.0, 1.0),
+    metavar="SHARE",
+    default=DEFAULT_TOLERANCE,
+    help="Share of the held-out photos by which the model may be worse than the active one and still serve.",
+)
 @click.option("--no-activate", is_flag=True, help="Register the model without letting it serve.")
 def retrain(
     invocation: Invocation,
@@ -61,12 +68,15 @@ def retrain(
     epochs: int | None,
     fpir: float,
     seed: int,
+    tolerance: float,
     no_activate: bool,
 ) -> None:
     """Train a model from the labelled photos and make it the one that serves.
 
     The run is queued at once and a trainer works on it; the model that serves goes on serving until the new one is
-    trained, compiled and checked. Without Redis the run is recorded all the same, and the exit code is 3.
+    trained, compiled, checked, and not worse on the same held-out photos. One that is worse is kept and does not serve;
+    the reason is said, and the exit code of --wait is 1. Without Redis the run is recorded all the same, and the exit
+    code is 3.
     """
     _check_fpir(fpir)
     settings = Settings.from_env()
@@ -79,6 +89,7 @@ def retrain(
         "epochs": epochs,
         "fpir": fpir,
         "seed": seed,
+        "tolerance": tolerance,
         "activate": not no_activate,
         "who": current_user(),
     }
@@ -93,7 +104,8 @@ def retrain(
     _print(invocation, run, model)
     if not rung:
         raise click.exceptions.Exit(ExitCode.UNREACHABLE)
-    if run.state in {RunState.FAILED, RunState.CANCELLED}:
+    refused = run.state == RunState.SUCCEEDED and not run.activated and not no_activate
+    if refused or run.state in {RunState.FAILED, RunState.CANCELLED}:
         raise click.exceptions.Exit(ExitCode.FAILURES)
 
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 HEAD_RECIPE = "head"
 """The recipe that trains a head on pretrained weights; the others train a network from scratch."""
 
+DEFAULT_TOLERANCE = 0.01
+"""Share of the held-out photos by which a model may be worse than the one that serves and take its place."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Preparation:

@@ -124,7 +124,7 @@ class _Recognition:
         from core.models.store import ModelStore
 
         settings = spec.settings
-        store, known = ModelStore(settings.artifacts_dir), Known()
+        store, known = ModelStore.from_settings(settings), Known()
         self._settings = settings
         self._reader = PhotoReader.from_settings(settings)
         self._limits = DecodeLimits.from_settings(settings)

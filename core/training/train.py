@@ -20,7 +20,7 @@ from core.nets.servable import Servable
 from core.records import EpochProgress, PersonClass
 from core.training.calibrate import Calibration
 from core.training.checkpoint import fingerprint, load_checkpoint, save_checkpoint
-from core.training.dataset import CropSet, check_memory, load_crops, usable_people
+from core.training.dataset import CropSet, check_memory, labels_at, load_crops, numbered, usable_people
 from core.training.loop import Epoch, Learner, new_learner
 from core.training.recipes import Recipe, recipe_named
 from core.training.rehearsal import (
@@ -34,7 +34,7 @@ from core.training.rehearsal import (
 )
 from core.training.report import describe, score
 from core.training.reproducible import reproducible
-from core.training.request import LoadCrop, SkippedPhoto, TrainedNetwork, TrainingRequest
+from core.training.request import LoadCrop, SkippedPhoto, TestedPhotos, TrainedNetwork, TrainingRequest
 from core.training.scored import MissedPhotos, missed_photos
 from core.training.side_by_side import train_side_by_side
 from core.training.split import split_for_rehearsals
@@ -87,6 +87,8 @@ class Data:
     strangers: CropSet
     """Labelled strangers, which no network learns from."""
     test: CropSet
+    test_places: Tensor
+    """int64: which of the request's test photos these are."""
     skipped: tuple[SkippedPhoto, ...]
     missed: MissedPhotos
     """Test photos that show no face to ask about."""
@@ -116,8 +118,10 @@ def load_data(request: TrainingRequest, load_crop: LoadCrop, size_px: int, shoul
     check_memory(len(learned) + len(request.test), size_px, request.max_crop_bytes)
     (learned_set, train_skipped), (test_set, test_skipped) = (
         load_crops(examples, load_crop, size_px, read_threads=request.read_threads, should_stop=should_stop)
-        for examples in (learned, request.test)
+        for examples in (learned, numbered(request.test))
     )
+    places = test_set.labels
+    test_set = CropSet(crops=test_set.crops, labels=labels_at(request.test, places))
     train_set = learned_set.rows(learned_set.labels >= 0)
     kept, without, new_labels = usable_people(request.classes, train_set.labels)
     test_set = test_set.relabelled(new_labels)
@@ -127,6 +131,7 @@ def load_data(request: TrainingRequest, load_crop: LoadCrop, size_px: int, shoul
         train=train_set.relabelled(new_labels),
         strangers=learned_set.rows(learned_set.labels < 0),
         test=test_set.rows(test_set.labels > -2),
+        test_places=places[test_set.labels > -2],
         skipped=train_skipped + test_skipped,
         missed=missed_photos(request.test, test_skipped, new_labels.numpy()),
     )
@@ -202,7 +207,8 @@ def finish(request: TrainingRequest, run: Run, data: Data, history: list[EpochPr
     calibration = calibrate_on(run.rehearsals, run.final, generator, strangers=data.strangers, fpir=request.fpir)
     gallery = gallery_of(run.final)
     network = run.final.network
-    metrics = judge(run, data, gallery, calibration)
+    tested = ask_about_tests(run, data)
+    metrics = judge(run, data, gallery, calibration, tested)
     network.keep_classes(len(data.classes))
     return TrainedNetwork(
         network=Servable(network.cpu()).eval(),
@@ -219,15 +225,27 @@ def finish(request: TrainingRequest, run: Run, data: Data, history: list[EpochPr
         seed=request.seed,
         train_count=len(data.train),
         test_count=len(data.test),
+        tested=tested,
     )
 
 
-def judge(run: Run, data: Data, gallery: Tensor, calibration: Calibration) -> dict[str, Any]:
+def ask_about_tests(run: Run, data: Data) -> TestedPhotos | None:
+    """Return what the final network answers to the test photos; None without any."""
+    if not len(data.test):
+        return None
+    answers = answer_known(run.final, data.test)
+    return TestedPhotos(
+        places=data.test_places.numpy(), embeddings=answers.embeddings.numpy(), logits=answers.logits.numpy()
+    )
+
+
+def judge(
+    run: Run, data: Data, gallery: Tensor, calibration: Calibration, tested: TestedPhotos | None
+) -> dict[str, Any]:
     """Return the metrics that the manifest keeps; see core.training.report."""
     test = None
-    if len(data.test):
-        answers = answer_known(run.final, data.test)
-        arrays = answers.embeddings.numpy(), answers.logits.numpy(), gallery.numpy(), data.test.labels.numpy()
+    if tested is not None:
+        arrays = tested.embeddings, tested.logits, gallery.numpy(), data.test.labels.numpy()
         test = score(*arrays, calibration.rule, data.classes, data.missed)
     return {
         "test": test,

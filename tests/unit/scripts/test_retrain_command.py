@@ -83,6 +83,7 @@ def test_a_queued_run_is_one_document_with_stable_keys(run: Run, two_people: Dat
         "epochs": 3,
         "fpir": 0.01,
         "seed": 7,
+        "tolerance": 0.01,
         "activate": False,
         "who": current_user(),
     }
