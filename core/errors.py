@@ -55,6 +55,7 @@
     │   ├── ArtifactStoreError
     │   ├── ManifestVersionError
     │   ├── ModelParityError
+    │   ├── ModelTooLargeForMemoryError
     │   ├── WeightsMissingError
     │   ├── WeightsAlteredError
     │   ├── WeightsDownloadError
@@ -406,6 +407,13 @@ class ModelParityError(ModelError):
     """The compiled model does not answer as the network it was made from."""
 
     code = "model_parity"
+
+
+class ModelTooLargeForMemoryError(ModelError):
+    """The device or the host has no room for the model beside what it holds."""
+
+    code = "model_too_large_for_memory"
+    retry = True
 
 
 class WeightsUnreadableError(ModelError):

@@ -24,6 +24,8 @@ class NodeReport:
     generation: int | None = None
     model_id: int | None = None
     model_error: str | None = None
+    serves_since: datetime | None = None
+    beside_id: int | None = None
 
 
 def report_node(session: Session, report: NodeReport, now: datetime, *, advanced: bool) -> None:

@@ -418,10 +418,30 @@ class Worker(Base):
     generation: Mapped[int | None] = mapped_column(BigInteger)
     model_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("models.id"))
     model_error: Mapped[str | None] = mapped_column(Text)  # why the model that should serve does not, here
+    serves_since: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when this generation was put in its place
+    beside_id: Mapped[int | None] = mapped_column(BigInteger)  # the model that stands beside it, once it is loaded
     started_at: Mapped[datetime] = mapped_column(UtcDateTime)
     seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
     advanced_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     stopped_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class SwapFailure(Base):
+    """A model that should be on a slot and could not be loaded there; kept for a while after it was mended."""
+
+    __tablename__ = "swap_failures"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    worker: Mapped[str] = mapped_column(String(200), primary_key=True)  # node and slot
+    model_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("models.id"), primary_key=True, index=True)
+    generation: Mapped[int | None] = mapped_column(BigInteger)  # NULL for one that should stand beside
+    code: Mapped[str] = mapped_column(String(40))
+    message: Mapped[str] = mapped_column(Text)
+    attempts: Mapped[int]
+    first_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    last_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # When it was loaded after all, or was not wanted there any more; NULL while it should be there.
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class AuditEntry(Base):

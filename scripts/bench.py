@@ -1,6 +1,6 @@
 """`facefleet bench`: the pipeline in a bare loop against the same pipeline through the queue, paired in one run.
 
-The group's others are in scripts/bench_accuracy.py, scripts/bench_clusters.py and scripts/bench_rescore.py.
+The group's others have files of their own.
 """
 
 import tempfile
@@ -14,6 +14,7 @@ from core.settings import Settings
 from scripts.bench_accuracy import accuracy
 from scripts.bench_clusters import clusters
 from scripts.bench_rescore import rescore
+from scripts.bench_swap import swap
 from scripts.common import Invocation, command
 from scripts.output import add_row, make_console, make_table, print_fields, say, show_share, write_json
 from scripts.progress import show_progress
@@ -71,6 +72,7 @@ def speed(invocation: Invocation, photos: str | None, count: int, workers: int, 
 bench.add_command(accuracy)
 bench.add_command(rescore)
 bench.add_command(clusters)
+bench.add_command(swap)
 
 
 def _print(document: dict[str, Any]) -> None:

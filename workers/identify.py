@@ -13,15 +13,16 @@ from typing import Protocol
 
 from core.clock import Clock
 from core.errors import DatabaseUnreachableError, InputError
+from core.models.holder import ServingModel
 from core.records import ErrorRecord, FacesMode, ItemOutcome, PhotoResult, PhotoTask
-from db import chunks, registry, suspects
+from db import chunks, suspects
 from db.chunks import ChunkLease
 from db.claims import claim_due_chunk
 from db.engine import Database
 from workers.pulse import SlotReporter
 from workers.retry import DATABASE_WAITS_S, Reaction, reaction_to, recognise_all, retry_database, without_end
 from workers.stop import StopFlag
-from workers.watch import Loaded, ModelWatch
+from workers.watch import Choice, ModelWatch, read_wanted
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class Recognise(Protocol):
 
     def __call__(
         self,
-        model: Loaded,
+        model: ServingModel,
         tasks: Sequence[PhotoTask],
         on_progress: OnProgress,
         *,
@@ -85,40 +86,28 @@ def answer_bell(context: IdentifyContext) -> ChunkEnd:
 
 def identify_chunk(context: IdentifyContext) -> ChunkEnd:
     """Work on the chunk that is due. However often bells ring for it, its outcomes are stored once."""
-    with context.watch.between_chunks:
-        try:
-            model, claimed = _claim(context)
-        except DatabaseUnreachableError as error:
-            _log.warning("%s", error)
-            return _put_back(context)
-        if model is None:
-            return _put_back(context)
-        if claimed is None:
-            return ChunkEnd.NOTHING_DUE
-        return _work(*claimed, model, context)
+    try:
+        with context.watch.between_chunks:
+            claimed = _claim(context)
+            return ChunkEnd.NOTHING_DUE if claimed is None else _work(*claimed, context)
+    except (DatabaseUnreachableError, _NoModelHereError) as error:
+        _log.log(logging.DEBUG if isinstance(error, _NoModelHereError) else logging.WARNING, "%s", error)
+        return _put_back(context)
 
 
-class _ModelChangedError(Exception):
-    """Another model should serve by now; the claim is rolled back."""
+class _NoModelHereError(Exception):
+    """No model is here yet that can look at the chunk; the claim is rolled back."""
 
 
-def _claim(context: IdentifyContext) -> tuple[Loaded | None, tuple[ChunkLease, list[PhotoTask]] | None]:
-    """Take the chunk that is due; return the model that decides it, None when there is none, and what was taken."""
-    model = context.watch.ready()
-    while model is not None:
-        try:
-            return model, _take(context)
-        except _ModelChangedError:
-            model = context.watch.refresh()
-    return None, None
-
-
-def _take(context: IdentifyContext) -> tuple[ChunkLease, list[PhotoTask]] | None:
-    """Take the chunk that is due and its photos in one transaction.
+def _claim(context: IdentifyContext) -> tuple[ChunkLease, list[PhotoTask], Choice] | None:
+    """Take the chunk that is due and its photos in one transaction; say which models look at it.
 
     Raises:
-        _ModelChangedError: a model was activated that the watch has not seen; nothing was taken.
+        _NoModelHereError: nothing was taken.
     """
+    if context.watch.switch() is None:
+        context.watch.look()
+        raise _NoModelHereError("no model serves here yet")
     with context.database.write() as session:
         lease = claim_due_chunk(
             session, context.reporter.claimant, context.clock(), context.lease_s, context.interactive_photos
@@ -126,20 +115,21 @@ def _take(context: IdentifyContext) -> tuple[ChunkLease, list[PhotoTask]] | None
         if lease is None:
             return None
         # Asked after the claim, so that whatever was activated before the claim is seen.
-        if not context.watch.knows(registry.serving_model(session)):
-            raise _ModelChangedError
-        return lease, chunks.load_tasks(session, lease)
+        choice = context.watch.choose(read_wanted(session), lease.chunk_id, FacesMode(lease.faces_mode))
+        if choice is None:
+            raise _NoModelHereError(f"no model is here yet that takes the photos of chunk {lease.chunk_id}")
+        return lease, chunks.load_tasks(session, lease), choice
 
 
-def _work(lease: ChunkLease, tasks: Sequence[PhotoTask], model: Loaded, context: IdentifyContext) -> ChunkEnd:
+def _work(lease: ChunkLease, tasks: Sequence[PhotoTask], choice: Choice, context: IdentifyContext) -> ChunkEnd:
     """Recognise and commit; whatever goes wrong, the chunk is left so that it will be worked on again."""
     begun_s = time.monotonic()
     keeper = _LeaseKeeper(lease, context)
     try:
-        results = _outcomes(lease, tasks, model, keeper, context)
+        results = _outcomes(lease, tasks, choice.model, keeper, context)
         # The outcomes are there: nothing is won by dropping them, and an attempt must not count because a disk is full.
         waits_s = without_end(DATABASE_WAITS_S)
-        retry_database(lambda: _finish(lease, results, model, context), pause=keeper.pause, waits_s=waits_s)
+        retry_database(lambda: _finish(lease, results, choice.model, context), pause=keeper.pause, waits_s=waits_s)
     except Exception as error:
         return _settle(lease, error, context)
     _log.info("chunk %d: %d photos in %.2f s", lease.chunk_id, len(results), time.monotonic() - begun_s)
@@ -147,7 +137,7 @@ def _work(lease: ChunkLease, tasks: Sequence[PhotoTask], model: Loaded, context:
 
 
 def _outcomes(
-    lease: ChunkLease, tasks: Sequence[PhotoTask], model: Loaded, keeper: "_LeaseKeeper", context: IdentifyContext
+    lease: ChunkLease, tasks: Sequence[PhotoTask], model: ServingModel, keeper: "_LeaseKeeper", context: IdentifyContext
 ) -> list[PhotoResult]:
     """Give every photo of the chunk its outcome."""
     look = functools.partial(
@@ -163,7 +153,7 @@ def _outcomes(
         return [_refused(task, error) for task in tasks]
 
 
-def _finish(lease: ChunkLease, results: Sequence[PhotoResult], model: Loaded, context: IdentifyContext) -> None:
+def _finish(lease: ChunkLease, results: Sequence[PhotoResult], model: ServingModel, context: IdentifyContext) -> None:
     """Store outcomes, counters, the chunk's state and the slot's progress in one transaction."""
     with context.database.write() as session:
         chunks.finish_chunk(session, lease, results, model.version, context.clock())
@@ -199,7 +189,10 @@ def _settle(lease: ChunkLease, error: Exception, context: IdentifyContext) -> Ch
 
 def _put_back(context: IdentifyContext) -> ChunkEnd:
     """Hold a bell that cannot be answered for a moment, so that it does not circle at full speed."""
-    time.sleep(context.poll_s)
+    if context.watch.is_loading:
+        context.watch.wait_loaded(context.poll_s)
+    else:
+        time.sleep(context.poll_s)
     return ChunkEnd.PUT_BACK
 
 

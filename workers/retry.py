@@ -32,14 +32,6 @@ DATABASE_WAITS_S = (1.0, 2.0, 4.0, 8.0)
 once."""
 
 
-_NO_MEMORY = (
-    "CUDA error: out of memory",  # of the driver, past torch's own allocator
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "CUDNN_STATUS_ALLOC_FAILED",
-    "DefaultCPUAllocator: can't allocate memory",
-)
-
-
 def full_jitter(longest_s: float) -> float:
     """Return a random part of a pause, so that workers that failed together do not come back together."""
     return random.uniform(0.0, longest_s)
@@ -76,13 +68,6 @@ def is_device_error(error: BaseException) -> bool:
     """
     names = {cls.__name__ for cls in type(error).__mro__}
     return bool(names & {"AcceleratorError", "OutOfMemoryError"}) or "CUDA error" in str(error)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the device or the host had too little memory, and nothing is broken: half the batch may do."""
-    names = {cls.__name__ for cls in type(error).__mro__}
-    said = str(error)
-    return bool(names & {"OutOfMemoryError", "MemoryError"}) or any(words in said for words in _NO_MEMORY)
 
 
 def recognise_all(

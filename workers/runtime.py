@@ -6,26 +6,27 @@ Nothing is built at import; `start` builds for the process, `stop` tears down. W
 import faulthandler
 import logging
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
+from core.memory import is_out_of_memory
+from core.models.holder import ModelHolder, ServingModel
 from core.records import FacesMode, PhotoResult, PhotoTask
 from db.clock import LedgerClock
 from db.engine import Database
+from workers.hurry import ModelListener
 from workers.identify import ChunkEnd, IdentifyContext, OnProgress, answer_bell
 from workers.logs import set_up_worker_logging
-from workers.memory import MemoryLimit, keep_freed_memory, release_freed_memory
+from workers.memory import MemoryLimit, keep_freed_memory
 from workers.pulse import Pulse, SlotReporter
-from workers.retry import is_out_of_memory
 from workers.spec import NodeSpec, Role
 from workers.stop import StopFlag
 from workers.train import RunEnd, TrainContext, run_training
-from workers.watch import Loaded, ModelWatch
+from workers.watch import ModelWatch
 from workers.watchdog import Watchdog, patience_s
 
 if TYPE_CHECKING:
     from core.models.engine import Engine
-    from core.models.holder import ServingModel
     from core.recognise import Recogniser
 
 _log = logging.getLogger(__name__)
@@ -51,18 +52,28 @@ class Runtime:
         self._database = Database.from_settings(spec.settings)
         self._clock = LedgerClock(self._database)
         self._flag = StopFlag()
-        self._recognition = _Recognition(spec) if spec.role is Role.IDENTIFY else None
+        self._recognition = _Recognition(spec, self._hurry) if spec.role is Role.IDENTIFY else None
         self._watch = ModelWatch(self._database, self._recognition.holder) if self._recognition else None
         self._reporter = SlotReporter(spec, spec.slot_name(slot), self._database, self._clock, self._watch)
-        self._pulse = Pulse(self._reporter, self._watch, spec.settings.model_poll_s)
+        tidy = self._recognition.tidy if self._recognition else lambda: None
+        self._pulse = Pulse(self._reporter, self._watch, spec.settings.model_poll_s, on_idle=tidy)
+        self._listener = ModelListener(spec.settings, self._pulse.hurry) if self._watch else None
         self._spec = spec
 
     def start(self) -> None:
         """Load the model that should serve, if there is one, and begin to report."""
         self._pulse.start()
+        if self._listener is not None:
+            self._listener.start()
+
+    def _hurry(self) -> None:
+        """Look at the models now: one was loaded, or could not be."""
+        self._pulse.hurry()
 
     def stop(self) -> None:
         """Report the end and let everything go."""
+        if self._listener is not None:
+            self._listener.stop()
         self._pulse.stop()
         if self._recognition is not None:
             self._recognition.close()
@@ -103,17 +114,17 @@ class Runtime:
 
 
 class _Recognition:
-    """The model holder and the pipeline that runs its model."""
+    """The model holder and the pipeline that runs its models."""
 
-    def __init__(self, spec: NodeSpec) -> None:
+    def __init__(self, spec: NodeSpec, on_change: Callable[[], None]) -> None:
         from core.images.decode import DecodeLimits
         from core.images.read import PhotoReader
         from core.models.engine import load_engine
-        from core.models.holder import ModelHolder
+        from core.models.known import Known
         from core.models.store import ModelStore
 
         settings = spec.settings
-        store = ModelStore.from_settings(settings)
+        store, known = ModelStore.from_settings(settings), Known()
         self._settings = settings
         self._reader = PhotoReader.from_settings(settings)
         self._limits = DecodeLimits.from_settings(settings)
@@ -122,16 +133,21 @@ class _Recognition:
         self._recogniser: Recogniser | None = None
 
         def load(sha256: str) -> "Engine":
-            device, batch_size = spec.torch_device, settings.batch_size
-            engine = load_engine(store.path(sha256), sha256, device, batch_size=batch_size, threads=spec.threads)
-            release_freed_memory()
-            return engine
+            with self._memory.loading():
+                return load_engine(
+                    store.path(sha256),
+                    sha256,
+                    spec.torch_device,
+                    batch_size=settings.batch_size,
+                    threads=spec.threads,
+                    known=known,
+                )
 
-        self.holder = ModelHolder(load)
+        self.holder = ModelHolder(load, on_change=on_change)
 
     def __call__(
         self,
-        model: Loaded,
+        model: ServingModel,
         tasks: Sequence[PhotoTask],
         on_progress: OnProgress,
         *,
@@ -139,7 +155,7 @@ class _Recognition:
         fpir: float | None,
     ) -> list[PhotoResult]:
         """Recognise photos with a model that the holder gave."""
-        recogniser = self._with_engine(cast("ServingModel", model))
+        recogniser = self._with_engine(model.engine)
 
         def tell(settled: int) -> None:
             with self._watchdog.paused():  # the ledger's outages are not a photo's fault
@@ -154,25 +170,29 @@ class _Recognition:
         stuck = self._recogniser is not None and self._recogniser.stuck_threads >= MAX_STUCK_THREADS
         return stuck or self._memory.outgrown
 
+    def tidy(self) -> None:
+        """Give back memory that is not needed."""
+        self._memory.tidy()
+
     def close(self) -> None:
         """Let the model and the threads go."""
         if self._recogniser is not None:
             self._recogniser.close()
         self.holder.close()
 
-    def _with_engine(self, model: "ServingModel") -> "Recogniser":
+    def _with_engine(self, engine: "Engine") -> "Recogniser":
         from core.recognise import Recogniser
 
         if self._recogniser is None:
             self._recogniser = Recogniser(
                 self._reader,
-                model.engine,
+                engine,
                 self._limits,
                 read_threads=self._settings.read_threads,
                 may_halve=is_out_of_memory,
             )
         else:
-            self._recogniser.use_engine(model.engine)
+            self._recogniser.use_engine(engine)
         return self._recogniser
 
 

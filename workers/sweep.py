@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from core.errors import FacefleetError, ServiceError
 from core.models.store import ModelStore
 from core.settings import Settings
-from db import chunks, control, jobs, nodes, retries, runs
+from db import chunks, control, jobs, nodes, retries, runs, swaps
 from db.clock import LedgerClock
 from db.engine import Database
 from workers.automatic import retrain_when_due
@@ -27,6 +27,7 @@ _HURRIED_S = 0.5
 
 _BROKEN_SUBMISSION_AFTER = timedelta(minutes=10)
 _FORGET_NODES_AFTER = timedelta(hours=1)
+_FORGET_SWAPS_AFTER = timedelta(days=7)
 _ORPHANS_EVERY_S = 3600.0
 
 
@@ -66,6 +67,7 @@ def sweep_once(database: Database, doorbell: Doorbell, settings: Settings, now: 
         runs_reclaimed = runs.reclaim_expired(session, now)
         closed = jobs.close_finished_jobs(session, now)
         nodes.forget_nodes(session, now - _FORGET_NODES_AFTER)
+        swaps.forget_failures(session, now - _FORGET_SWAPS_AFTER)
     runs_queued = retrain_when_due(database, settings, now)
     photos_retried = _go_on_with_retries(database, settings.chunk_size, now)
     return SweepReport(

@@ -1,106 +1,159 @@
-"""The model watch: asks the ledger which model should serve and offers it to the holder, between chunks.
+"""The model watch: asks the ledger which models should be here, tells the holder, and says which decides a chunk.
 
-Looks every FACEFLEET_MODEL_POLL_S while the slot is idle (workers/pulse), and when a claim says that the model changed.
+Looks every FACEFLEET_MODEL_POLL_S, at every claim, and when it is hurried. Never waits for a model to load.
 """
 
-import logging
+import hashlib
 import threading
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from db import registry
+from sqlalchemy.orm import Session
+
+from core.models.holder import ModelHolder, ServingModel
+from core.models.wanted import FailedLoad, WantedModel
+from core.records import FacesMode
+from db import beside, registry
 from db.engine import Database
 
-_log = logging.getLogger(__name__)
+
+@dataclass(frozen=True, kw_only=True)
+class WantedModels:
+    """What the ledger says should be on every worker."""
+
+    serving: registry.ServingModel | None
+    """The active model."""
+    beside: beside.BesideModel | None
+    """The model that stands beside it."""
 
 
-class Loaded(Protocol):
-    """A model that serves here (core.models.holder.ServingModel)."""
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Which models look at a chunk."""
 
-    @property
-    def version(self) -> int:
-        """Its id in the registry."""
-
-    @property
-    def generation(self) -> int:
-        """The activation that made it serve."""
+    model: ServingModel
+    """Decides it, alone."""
+    shadow: ServingModel | None = None
+    """Scores it too, when it is stored."""
 
 
-class Failure(Protocol):
-    """Why a model does not serve here (core.models.holder.FailedSwap)."""
-
-    @property
-    def message(self) -> str:
-        """The sentence for a person."""
-
-
-class Holder(Protocol):
-    """What holds the model (core.models.holder.ModelHolder); named here so that nothing light imports torch."""
-
-    @property
-    def current(self) -> Loaded | None:
-        """The model that serves."""
-
-    @property
-    def failure(self) -> Failure | None:
-        """Why the last offer was not taken."""
-
-    def offer(self, *, version: int, generation: int, sha256: str) -> bool:
-        """Make a model serve if it is newer and proves itself."""
+def read_wanted(session: Session) -> WantedModels:
+    """Return which models should be on every worker now."""
+    return WantedModels(serving=registry.serving_model(session), beside=beside.model_beside(session))
 
 
 class ModelWatch:
-    """Keeps the holder at the model that the ledger says. One chunk, one model: swaps happen only in `refresh`."""
+    """Keeps the holder at the models that the ledger says. Switches only between chunks."""
 
-    def __init__(self, database: Database, holder: Holder) -> None:
+    def __init__(self, database: Database, holder: ModelHolder) -> None:
         self._database = database
         self._holder = holder
         self._none_active = False
-        self._offered = 0
         self.between_chunks = threading.Lock()
-        """Held while a chunk is worked on: the idle poll then leaves the model alone."""
+        """Held while a chunk is worked on: the poll then leaves the models where they are."""
 
-    def refresh(self) -> Loaded | None:
-        """Ask the ledger, load and swap if it names a newer model, and return the one that serves here.
+    def poll(self, on_idle: Callable[[], None]) -> None:
+        """Ask the ledger; unless a chunk is being worked on, put in place what was loaded meanwhile.
+
+        Args:
+            on_idle: called while no chunk is worked on, and none is begun.
+
+        Raises:
+            DatabaseUnreachableError: the ledger did not answer; what serves goes on serving.
+        """
+        try:
+            self.look()
+        finally:
+            if self.between_chunks.acquire(blocking=False):
+                try:
+                    self._holder.switch()
+                    on_idle()
+                finally:
+                    self.between_chunks.release()
+
+    def look(self) -> None:
+        """Ask the ledger, and have loaded in the background what is missing.
 
         Raises:
             DatabaseUnreachableError: the ledger did not answer; what serves goes on serving.
         """
         with self._database.read() as session:
-            wanted = registry.serving_model(session)
-        self._none_active = wanted is None
-        if wanted is not None:
-            self._holder.offer(version=wanted.model_id, generation=wanted.generation, sha256=wanted.sha256)
-            self._offered = wanted.generation
-        return self._holder.current
+            self.hear(read_wanted(session))
 
-    def ready(self) -> Loaded | None:
-        """Return the model that serves here; ask the ledger only when there is none or the last one was not taken.
+    def hear(self, wanted: WantedModels) -> None:
+        """Take note of what the ledger says."""
+        self._none_active = wanted.serving is None
+        self._holder.want(
+            _as_wanted(wanted.serving, wanted.serving.generation) if wanted.serving else None,
+            _as_wanted(wanted.beside, None) if wanted.beside else None,
+        )
 
-        Raises:
-            DatabaseUnreachableError: the ledger was asked and did not answer.
+    def switch(self) -> ServingModel | None:
+        """Put in place what was loaded, and return the model that serves here. Called between chunks."""
+        return self._holder.switch()
+
+    def choose(self, wanted: WantedModels, chunk_id: int, faces: FacesMode) -> Choice | None:
+        """Say which models look at a chunk. Called between chunks, with what the ledger said when it was claimed.
+
+        Where a model stands beside the active one, the chunk's id decides which looks at it: the same on every worker.
+
+        Args:
+            wanted: what the ledger says.
+            chunk_id: the chunk.
+            faces: the kind of its photos.
+
+        Returns:
+            The choice, or None while no model is here that takes such photos and one is being loaded that may.
         """
-        return self.refresh() if self.error is not None else self._holder.current or self.refresh()
+        self.hear(wanted)
+        serving, here, other = self._holder.switch(), self._holder.beside, wanted.beside
+        if serving is None or (serving.faces is not faces and self._holder.is_loading):
+            return None
+        if here is None or other is None or here.version != other.model_id or here.faces is not faces:
+            return Choice(model=serving)
+        if is_in_share(chunk_id, other.model_id, other.canary_share or 0.0):
+            return Choice(model=here)
+        return Choice(
+            model=serving, shadow=here if is_in_share(chunk_id, other.model_id, other.shadow_share or 0.0) else None
+        )
 
-    def knows(self, wanted: registry.ServingModel | None) -> bool:
-        """Whether a model that the ledger names was offered to the holder already, and taken or refused."""
-        return wanted is None or wanted.generation <= self._offered
-
-    def refresh_if_idle(self) -> None:
-        """Refresh unless a chunk is being worked on."""
-        if self.between_chunks.acquire(blocking=False):
-            try:
-                self.refresh()
-            finally:
-                self.between_chunks.release()
+    def wait_loaded(self, timeout_s: float) -> bool:
+        """Wait until the model that should serve was loaded or failed; return whether that is so."""
+        return self._holder.wait_loaded(timeout_s)
 
     @property
-    def serving(self) -> Loaded | None:
+    def is_loading(self) -> bool:
+        """Whether a newer model should serve here and may do so soon."""
+        return self._holder.is_loading
+
+    @property
+    def serving(self) -> ServingModel | None:
         """The model that serves here now."""
         return self._holder.current
+
+    @property
+    def beside(self) -> ServingModel | None:
+        """The model that stands beside it here now."""
+        return self._holder.beside
+
+    @property
+    def failures(self) -> Sequence[FailedLoad]:
+        """Why models that should be here are not."""
+        return self._holder.failures
 
     @property
     def error(self) -> str | None:
         """Why the model that should serve does not, here; None when all is well."""
         if self._none_active:
             return "No model is active yet; chunks wait. Train one with `facefleet retrain`."
-        return self._holder.failure.message if self._holder.failure else None
+        return next((failed.message for failed in self.failures if failed.model.generation is not None), None)
+
+
+def _as_wanted(model: registry.ServingModel | beside.BesideModel, generation: int | None) -> WantedModel:
+    return WantedModel(version=model.model_id, sha256=model.sha256, generation=generation)
+
+
+def is_in_share(chunk_id: int, model_id: int, share: float) -> bool:
+    """Whether a chunk is among the share that a model looks at: the same wherever and whenever it is asked."""
+    digest = hashlib.sha256(f"{model_id}/{chunk_id}".encode()).digest()
+    return int.from_bytes(digest[:8]) < share * 2**64

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from core.memory import is_out_of_memory
 from core.models.manifest import Manifest
 from core.models.members import GALLERY, MANIFEST, corrupt, read_array, read_gallery, read_members
 from core.models.parity import Outputs
@@ -113,7 +114,7 @@ def _load_module(data: bytes, device: torch.device) -> torch.jit.ScriptModule:
     try:
         module = torch.jit.load(io.BytesIO(data), map_location=device)  # type: ignore[no-untyped-call]
         return cast("torch.jit.ScriptModule", module.eval())
-    except torch.OutOfMemoryError:
-        raise
     except (RuntimeError, ValueError, AttributeError, UnicodeDecodeError) as error:
+        if is_out_of_memory(error):
+            raise
         raise corrupt(f"torch cannot load it ({str(error).splitlines()[0]})") from error

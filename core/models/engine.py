@@ -4,6 +4,7 @@ Does not decide whose faces they are, and does not choose which model serves.
 """
 
 import hashlib
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,15 +14,29 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core.errors import ArtifactCorruptError, ArtifactMissingError, ModelError, ModelParityError
-from core.faces.detect import Detector, load_detector
-from core.models.artifact import unpack_artifact
+from core.errors import (
+    ArtifactCorruptError,
+    ArtifactMissingError,
+    FacefleetError,
+    ModelParityError,
+    ModelTooLargeForMemoryError,
+)
+from core.faces.detect import Detector
+from core.memory import is_out_of_memory
+from core.models.artifact import Artifact, unpack_artifact
 from core.models.devices import find_device
+from core.models.known import Known
 from core.models.manifest import Manifest
-from core.models.variants import Runner, Variant, fastest_runner, variants_for
+from core.models.variants import Runner, Variant, fastest_runner, variants_for, warm_runner
 
 TUNING_BUDGET_S = 1.5
 """Time at load for measuring variants; a batch of 32 takes the compact network about 0.1 s on one core."""
+
+CROPS_A_THREAD = 8
+"""What a CPU core computes on at once. Of batches of 8, 16 and 32, one core (AMX) took 0.32, 0.35 and 0.30 ms a crop
+(compact), 1.6, 1.4 and 2.2 ms (seed), 3.0, 2.9 and 3.4 ms (face-reidentification-retail-0095): more leave its cache."""
+
+_log = logging.getLogger(__name__)
 
 
 class Engine:
@@ -34,6 +49,7 @@ class Engine:
         manifest: Manifest,
         gallery: NDArray[np.float32],
         sha256: str,
+        batch_size: int,
         buckets: Sequence[int],
         detector: Detector | None = None,
     ) -> None:
@@ -47,8 +63,8 @@ class Engine:
         """Where it runs: `cpu`, `cuda:0`, ..."""
         self.variant = runner.variant.name
         """How it runs: the fastest way that was found right."""
-        self.batch_size = buckets[-1]
-        """Crops it takes at once; more are split."""
+        self.batch_size = batch_size
+        """Crops that it is best given at once; they are run in sizes that suit the device."""
         self.detector = detector
         """Finds the faces, on the same device; None when the model takes whole photos."""
         self._runner: Runner | None = runner
@@ -74,10 +90,13 @@ class Engine:
             raise ValueError(f"crops must be uint8 [N, 3, {size}, {size}], not {batch.dtype} {list(batch.shape)}")
         embeddings = np.empty((len(batch), self.manifest.embedding_dim), np.float32)
         logits = np.empty((len(batch), len(self.manifest.classes)), np.float32)
-        for start in range(0, len(batch), self.batch_size):
-            part = batch[start : start + self.batch_size]
-            rows = slice(start, start + len(part))
-            embeddings[rows], logits[rows] = self._run_part(part)
+        done = 0
+        while done < len(batch):
+            bucket = _bucket_for(len(batch) - done, self._buckets)
+            part = batch[done : done + bucket]
+            rows = slice(done, done + len(part))
+            embeddings[rows], logits[rows] = self._run_part(part, bucket)
+            done += len(part)
         return embeddings, logits
 
     def close(self) -> None:
@@ -87,16 +106,27 @@ class Engine:
         if on_gpu:
             torch.cuda.empty_cache()
 
-    def _run_part(self, part: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Run at most one batch, padded with black to the next bucket: another size would be compiled anew."""
+    def _run_part(self, part: Tensor, bucket: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Run crops, padded with black to a bucket's size: another size would be compiled anew."""
         if self._runner is None:
             raise RuntimeError(f"the engine of model {self.sha256} is closed")
         count = len(part)
-        bucket = next(size for size in self._buckets if size >= count)
         if bucket > count:
             part = torch.cat((part, part.new_zeros((bucket - count, *part.shape[1:]))))
         answer = self._runner.answer(part)
         return answer.embeddings[:count], answer.logits[:count]
+
+
+def _bucket_for(count: int, buckets: Sequence[int]) -> int:
+    """Return the batch size in which the next of `count` crops are run: the next larger one, unless it is half empty.
+
+    Then, and where all are smaller, it is the largest that is filled.
+    """
+    larger = next((size for size in buckets if size >= count), None)
+    filled = next((size for size in reversed(buckets) if size <= count), None)
+    if larger is not None and (filled is None or larger < 2 * count):
+        return larger
+    return filled or buckets[0]
 
 
 def load_engine(
@@ -108,6 +138,7 @@ def load_engine(
     threads: int | None = None,
     variants: Sequence[Variant] | None = None,
     tuning_budget_s: float = TUNING_BUDGET_S,
+    known: Known | None = None,
 ) -> Engine:
     """Load a model: verify its bytes, find the fastest right way to run it, warm every batch size.
 
@@ -115,10 +146,11 @@ def load_engine(
         path: the artifact.
         sha256: what its bytes must have; checked on the very bytes that are loaded.
         device: `cpu`, `cuda` or `cuda:N`.
-        batch_size: crops at once, >= 1.
+        batch_size: crops that will be given at once, >= 1.
         threads: cores the network may use on the CPU (the process's setting); None leaves it as it is.
         variants: ways to run it, tried in this order; None: those known for the device.
         tuning_budget_s: seconds for measuring them; the first is always tried.
+        known: what earlier loads on this device taught, which this one adds to; spares it most of the work.
 
     Returns:
         An engine that has answered the golden batch right in every batch size, and its detector where the model is for
@@ -129,27 +161,59 @@ def load_engine(
         ArtifactCorruptError: its bytes are others than registered, or no model.
         ManifestVersionError: its manifest is in a format that this version does not read.
         ModelParityError: its answers are of the wrong shape, not finite, or not the golden ones.
-        ModelError: the device has no room for it.
+        ModelTooLargeForMemoryError: the device or the host has no room for it.
         WeightsUnreadableError: its detector is none.
         SettingError: there is no such device.
     """
     place = find_device(device)
     if threads is not None:
         torch.set_num_threads(threads)
-    artifact = unpack_artifact(_read_verified(path, sha256))
-    # Half a batch is there for when a whole one finds no memory.
-    buckets = sorted({1, max(1, batch_size // 4), (batch_size + 1) // 2, batch_size})
+    buckets = _buckets(batch_size, place)
+    known = known or Known()
     with _device_errors(device):
-        runner = fastest_runner(artifact, place, variants or variants_for(place), buckets, tuning_budget_s)
-        detector = None if artifact.detector is None else load_detector(artifact.detector, device)
+        artifact = unpack_artifact(_read_verified(path, sha256))
+        runner = _warm_as_known(artifact, place, buckets, known)
+        if runner is None:
+            runner = fastest_runner(artifact, place, variants or variants_for(place), buckets, tuning_budget_s)
+            known.learn(artifact.manifest, runner.variant)
+        detector = _detector(artifact, device, known)
     return Engine(
         runner=runner,
         manifest=artifact.manifest,
         gallery=artifact.gallery,
         sha256=sha256,
+        batch_size=batch_size,
         buckets=buckets,
         detector=detector,
     )
+
+
+def _buckets(batch_size: int, place: torch.device) -> list[int]:
+    """Return the batch sizes in which crops are run, ascending; each is compiled for and makes a load longer."""
+    if place.type == "cpu":
+        return [min(batch_size, CROPS_A_THREAD * torch.get_num_threads())]
+    return sorted({max(1, batch_size // 4), (batch_size + 1) // 2, batch_size})
+
+
+def _warm_as_known(artifact: Artifact, place: torch.device, buckets: Sequence[int], known: Known) -> Runner | None:
+    """Run a model as others of its kind run best; None when that is not known, or not right for this one."""
+    variant = known.variant_of(artifact.manifest)
+    if variant is None:
+        return None
+    try:
+        return warm_runner(artifact, variant, place, buckets)
+    except (ModelParityError, RuntimeError) as refusal:
+        if is_out_of_memory(refusal):
+            raise
+        _log.warning("variant %s, the best of earlier models of this kind, refused: %s", variant.name, refusal)
+    return None
+
+
+def _detector(artifact: Artifact, device: str, known: Known) -> Detector | None:
+    """Return the detector that a model was trained behind; None when it takes whole photos."""
+    if artifact.detector is None or artifact.manifest.detector_sha256 is None:
+        return None
+    return known.detector(artifact.detector, artifact.manifest.detector_sha256, device)
 
 
 def _read_verified(path: Path, sha256: str) -> bytes:
@@ -175,12 +239,14 @@ def _device_errors(device: str) -> Iterator[None]:
     """Say in words why a network could not be run when it was loaded."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        raise ModelError(
-            f"{device} has no room for the model. The one that serves goes on serving. "
-            "Lower FACEFLEET_BATCH_SIZE, or run fewer workers on this device."
-        ) from error
-    except RuntimeError as error:
+    except FacefleetError:
+        raise
+    except (MemoryError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise ModelTooLargeForMemoryError(
+                f"{device} has no room for the model beside what it holds. The one that serves goes on serving, and "
+                "loading is tried again. Lower FACEFLEET_BATCH_SIZE, or run fewer workers on this device."
+            ) from error
         raise ModelParityError(
             f"The model fails on its golden batch ({str(error).strip().splitlines()[-1]}). It is not used and the one "
             "that serves goes on serving; train or export it again."

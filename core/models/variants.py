@@ -7,7 +7,7 @@ channels_last gave 1.4x (compact), 1.7x (seed) and 4.1x (face-reidentification-r
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from core.errors import ModelParityError
+from core.memory import is_out_of_memory
 from core.models.artifact import Artifact, Golden
 from core.models.parity import BFLOAT16_TOLERANCE, SERVING_TOLERANCE, Outputs, Tolerance, check_parity
 
@@ -155,26 +156,27 @@ def fastest_runner(
         device: where.
         variants: tried in this order, at least one.
         buckets: batch sizes that will be used, ascending; the last is timed.
-        budget_s: no further variant is begun after this many seconds, once one is right.
+        budget_s: no further variant is begun after this many seconds of computing, once one is right.
 
     Returns:
         The runner, warm for every bucket.
 
     Raises:
         ModelParityError: none answers as the golden batch says.
-        RuntimeError: the last of them does not even run, or the device has no room (`torch.OutOfMemoryError`).
+        RuntimeError: the last of them does not even run, or there is no room (`core.memory.is_out_of_memory`).
     """
     best: tuple[float, Runner] | None = None
     refusals: list[Exception] = []
-    deadline = time.monotonic() + budget_s
+    clock = _clock_of(device)
+    deadline = clock() + budget_s
     for variant in variants:
-        if best is not None and time.monotonic() > deadline:
+        if best is not None and clock() > deadline:
             break
         try:
             timed = _timed_runner(artifact, variant, device, buckets[-1])
-        except torch.OutOfMemoryError:
-            raise
         except (ModelParityError, RuntimeError) as refusal:  # a kernel that is missing stops one way, not the model
+            if is_out_of_memory(refusal):
+                raise
             _log.warning("variant %s refused: %s", variant.name, str(refusal))
             # Its frames hold what was loaded; kept with it, they would outlive the model.
             refusals.append(refusal.with_traceback(None))
@@ -187,12 +189,29 @@ def fastest_runner(
     return best[1]
 
 
-def _timed_runner(artifact: Artifact, variant: Variant, device: torch.device, bucket: int) -> tuple[float, Runner]:
-    """Return a warm runner and the seconds that a batch takes: the better of two runs.
+def warm_runner(artifact: Artifact, variant: Variant, device: torch.device, buckets: Sequence[int]) -> Runner:
+    """Load a network and warm it in one way, without comparing ways.
 
-    On a CPU these are seconds of computing, which other processes on the machine do not stretch as they do the clock's.
+    Args and Raises: as of `fastest_runner`.
     """
-    clock = time.process_time if device.type == "cpu" else time.perf_counter
+    runner = Runner(artifact, variant, device)
+    for bucket in reversed(buckets):
+        runner.warm(artifact.golden, bucket)
+    return runner
+
+
+def _clock_of(device: torch.device) -> Callable[[], float]:
+    """Return the clock for measuring on a device.
+
+    On a CPU it counts what this thread computes, which neither other processes nor a model that serves meanwhile
+    stretch as they do the clock on the wall. Where a network runs on several cores, that is its share of the work.
+    """
+    return time.thread_time if device.type == "cpu" else time.perf_counter
+
+
+def _timed_runner(artifact: Artifact, variant: Variant, device: torch.device, bucket: int) -> tuple[float, Runner]:
+    """Return a warm runner and the seconds that a batch takes: the better of two runs."""
+    clock = _clock_of(device)
     runner = Runner(artifact, variant, device)
     runner.warm(artifact.golden, bucket)
     size = artifact.manifest.input_size_px

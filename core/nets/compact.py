@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from core.nets.dropout import Dropout
 from core.nets.heads import CosineNetwork
+from core.nets.norm import BatchNorm1d, BatchNorm2d
 from core.nets.servable import Arithmetic
 
 _EMBEDDING_DIM = 128
@@ -36,14 +37,14 @@ class CompactNetwork(CosineNetwork):
             ResidualBlock(_WIDTHS[0], _WIDTHS[1], stride=2),  # [N, 64, S/4, S/4]
             ResidualBlock(_WIDTHS[1], _WIDTHS[2], stride=2),  # [N, 128, S/8, S/8]
             ResidualBlock(_WIDTHS[2], _WIDTHS[3], stride=2),  # [N, 192, S/16, S/16]
-            nn.BatchNorm2d(_WIDTHS[3]),
+            BatchNorm2d(_WIDTHS[3]),
             nn.ReLU(),
         )
         neck = nn.Sequential(
             nn.Flatten(),
             Dropout(_DROPOUT),
             nn.Linear(_WIDTHS[3] * side * side, _EMBEDDING_DIM, bias=False),
-            nn.BatchNorm1d(_EMBEDDING_DIM),
+            BatchNorm1d(_EMBEDDING_DIM),
         )
         backbone = nn.Sequential(OrderedDict(arithmetic=Arithmetic(), stem=stem, body=body, neck=neck))
         super().__init__(
@@ -62,9 +63,9 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int, *, stride: int) -> None:
         super().__init__()
-        self.norm1 = nn.BatchNorm2d(channels_in)
+        self.norm1 = BatchNorm2d(channels_in)
         self.conv1 = nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(channels_out)
+        self.norm2 = BatchNorm2d(channels_out)
         self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False)
         self.shortcut: nn.Module = nn.Identity()
         if stride > 1 or channels_in != channels_out:

@@ -123,7 +123,9 @@ def _install_network() -> None:
     engine = ModuleType("core.models.engine")
     engine.Engine = FreeEngine  # type: ignore[attr-defined]
     engine.load_engine = FreeEngine  # type: ignore[attr-defined]
-    sys.modules.update({"torch": torch, "core.models.engine": engine})
+    known = ModuleType("core.models.known")
+    known.Known = object  # type: ignore[attr-defined]
+    sys.modules.update({"torch": torch, "core.models.engine": engine, "core.models.known": known})
 
 
 class FreeEngine:

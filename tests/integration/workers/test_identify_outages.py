@@ -3,7 +3,6 @@
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import pytest
@@ -11,38 +10,21 @@ from sqlalchemy.orm import Session
 
 from core.clock import Clock, utc_now
 from core.errors import DatabaseFullError, SourceUnreachableError
+from core.models.holder import ModelHolder, ServingModel
 from core.records import AttemptEnd, ChunkState, ErrorRecord, FacesMode, ItemOutcome, JobState, PhotoResult, PhotoTask
 from core.settings import Settings
 from db import chunks, registry
 from db.engine import Database
 from db.tables import Chunk, Item
 from tests import ledger
+from tests.engines import StubLoader
 from workers.identify import ChunkEnd, IdentifyContext, identify_chunk
 from workers.pulse import SlotReporter
 from workers.spec import Role, make_spec
 from workers.stop import StopFlag
-from workers.watch import Loaded, ModelWatch
+from workers.watch import ModelWatch
 
 LEASE_S = 1.5
-
-
-@dataclass(frozen=True, kw_only=True)
-class FakeModel:
-    version: int
-    generation: int = 1
-
-
-class FakeHolder:
-    """Holds whatever model it is offered."""
-
-    failure = None
-
-    def __init__(self) -> None:
-        self.current: FakeModel | None = None
-
-    def offer(self, *, version: int, generation: int, sha256: str) -> bool:
-        self.current = FakeModel(version=version, generation=generation)
-        return True
 
 
 class FullDatabase(Database):
@@ -69,10 +51,15 @@ def database(database_url: str) -> Iterator[FullDatabase]:
 
 
 def make_context(
-    database: Database, recognise: Callable[[Sequence[PhotoTask]], list[PhotoResult]], clock: Clock = utc_now
+    database: Database,
+    recognise: Callable[[Sequence[PhotoTask]], list[PhotoResult]],
+    clock: Clock = utc_now,
+    loader: StubLoader | None = None,
 ) -> IdentifyContext:
+    """What identifying needs, with a model that serves and `recognise` in the place of all networks."""
+
     def recognise_with(
-        model: Loaded,
+        model: ServingModel,
         tasks: Sequence[PhotoTask],
         on_progress: Callable[[int], None],
         *,
@@ -85,7 +72,9 @@ def make_context(
         model = registry.get_model(session, f"v{ledger.add_model(session)}")
         registry.activate_model(session, model, who="test", why="test", now=utc_now())
     spec = make_spec(Role.IDENTIFY, Settings(), device="cpu", slots=1)
-    watch = ModelWatch(database, FakeHolder())
+    watch = ModelWatch(database, ModelHolder(loader or StubLoader()))
+    watch.look()
+    assert watch.wait_loaded(30)
     return IdentifyContext(
         database=database,
         watch=watch,

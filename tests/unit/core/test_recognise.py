@@ -19,12 +19,12 @@ from core.errors import InputError, LeaseLostError, PhotoMissingError, SourceUnr
 from core.faces.rule import OperatingPoint
 from core.images.decode import DecodeLimits
 from core.images.read import PhotoReader
+from core.memory import is_out_of_memory
 from core.models.engine import Engine, load_engine
 from core.models.store import ModelStore
 from core.recognise import Recogniser
 from core.records import FaceOutcome, FacesMode, ItemOutcome, PhotoResult, PhotoTask
 from tests.factories import make_artifact, make_classes, make_manifest, make_network, make_photo, make_rule
-from workers.retry import is_out_of_memory
 
 NAMES = ("Ada", "Grace", "Edsger", "Barbara")
 STRANGER = 90

@@ -11,15 +11,7 @@ from core.errors import (
     SourceUnreachableError,
 )
 from core.records import ErrorRecord, ItemOutcome, PhotoResult, PhotoTask
-from workers.retry import (
-    Reaction,
-    full_jitter,
-    is_out_of_memory,
-    reaction_to,
-    recognise_all,
-    retry_database,
-    without_end,
-)
+from workers.retry import Reaction, full_jitter, reaction_to, recognise_all, retry_database, without_end
 from workers.stop import StopRequested
 
 
@@ -47,21 +39,6 @@ class OutOfMemoryError(RuntimeError):
 )
 def test_each_error_has_its_reaction(error: Exception, reaction: Reaction) -> None:
     assert reaction_to(error) is reaction
-
-
-@pytest.mark.parametrize(
-    ("error", "halves"),
-    [
-        (OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True),
-        (MemoryError(), True),
-        (RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried"), True),
-        (AcceleratorError("CUDA error: out of memory"), True),
-        (AcceleratorError("CUDA error: an illegal memory access was encountered"), False),
-        (RuntimeError("shapes do not fit"), False),
-    ],
-)
-def test_only_a_lack_of_memory_is_worth_half_a_batch(error: Exception, halves: bool) -> None:
-    assert is_out_of_memory(error) is halves
 
 
 def _tasks(count: int) -> list[PhotoTask]:

@@ -448,3 +448,41 @@ def test_loading_does_not_need_the_file_to_stay(store: ModelStore) -> None:
     engine = load(store, sha256)
     store.path(sha256).unlink()
     assert len(engine.run(make_crops(3))[0]) == 3
+
+
+@pytest.mark.parametrize(
+    ("count", "sizes"),
+    [(1, [8]), (8, [8]), (9, [8, 8]), (16, [8, 8]), (17, [32]), (32, [32]), (33, [32, 8]), (70, [32, 32, 8])],
+)
+def test_crops_are_run_in_few_sizes_that_are_at_least_half_full(count: int, sizes: list[int]) -> None:
+    runner = _CountingRunner()
+    engine = Engine(
+        runner=runner,
+        manifest=make_manifest(),
+        gallery=np.eye(3, 9, dtype=np.float32),
+        sha256="0" * 64,
+        batch_size=32,
+        buckets=(8, 32),
+    )  # type: ignore[arg-type]
+    embeddings, _ = engine.run(make_crops(count))
+    assert runner.sizes == sizes
+    assert embeddings[:, 0].tolist() == list(range(count))
+
+
+class _CountingRunner:
+    """Answers each crop with its number, and black ones, which fill a batch up, with -1."""
+
+    device = torch.device("cpu")
+    variant = PLAIN
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+        self.answered = 0
+
+    def answer(self, crops: Tensor) -> Outputs:
+        self.sizes.append(len(crops))
+        embeddings = np.full((len(crops), 9), -1, np.float32)
+        shown = int(crops.flatten(1).any(dim=1).sum())
+        embeddings[:shown, 0] = np.arange(self.answered, self.answered + shown)
+        self.answered += shown
+        return Outputs(embeddings=embeddings, logits=np.zeros((len(crops), 3), np.float32))

@@ -1,164 +1,289 @@
 """The old model serves until the new one has proved itself; a failed swap changes nothing but a record."""
 
 import gc
+import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
 from core.models.engine import Engine, load_engine
 from core.models.holder import ModelHolder
 from core.models.store import ModelStore
-from tests.factories import make_artifact, make_artifact_of, make_manifest, make_network, put_bytes
+from core.models.wanted import WantedModel
+from tests.engines import StubLoader, serve, wanted
+from tests.factories import TinyServable, make_artifact, make_artifact_of, make_manifest, make_network, put_bytes
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> ModelStore:
-    return ModelStore(tmp_path)
-
-
-class Loader:
-    """Loads engines and counts how often."""
-
-    def __init__(self, store: ModelStore) -> None:
-        self.store = store
-        self.calls = 0
-
-    def __call__(self, sha256: str) -> Engine:
-        self.calls += 1
-        return load_engine(self.store.path(sha256), sha256, "cpu", batch_size=4)
+def loader() -> StubLoader:
+    return StubLoader()
 
 
 @pytest.fixture
-def loader(store: ModelStore) -> Loader:
-    return Loader(store)
+def holder(loader: StubLoader) -> Iterator[ModelHolder]:
+    made = ModelHolder(loader)
+    yield made
+    loader.let_go()
+    made.close()
 
 
-def test_a_holder_holds_nothing_at_first(loader: Loader) -> None:
-    holder = ModelHolder(loader)
+def place(holder: ModelHolder) -> tuple[int, int | None]:
+    """The version that serves, and its generation."""
+    assert holder.current is not None
+    return holder.current.version, holder.current.generation
+
+
+def until(fact: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not fact():
+        assert time.monotonic() < deadline, "never happened"
+        time.sleep(0.002)
+
+
+def test_a_holder_holds_nothing_at_first(holder: ModelHolder) -> None:
+    assert (holder.switch(), holder.current, holder.beside, holder.failures) == (None, None, None, ())
+    assert not holder.is_loading
+    assert holder.wait_loaded(0)
+
+
+def test_a_model_that_is_wanted_serves_from_the_next_switch_on(holder: ModelHolder) -> None:
+    holder.want(wanted(1, generation=1))
+    assert holder.wait_loaded(30)
     assert holder.current is None
-    assert holder.failure is None
+    holder.switch()
+    assert place(holder) == (1, 1)
 
 
-def test_an_offered_model_serves(store: ModelStore, loader: Loader) -> None:
-    holder, sha256 = ModelHolder(loader), make_artifact(store)
-    assert holder.offer(version=1, generation=1, sha256=sha256)
-    assert holder.current is not None
-    assert (holder.current.version, holder.current.generation, holder.current.engine.sha256) == (1, 1, sha256)
+def test_the_old_model_serves_while_the_new_one_loads(holder: ModelHolder, loader: StubLoader) -> None:
+    serve(holder, wanted(1, generation=1))
+    loader.hold()
+    holder.want(wanted(2, generation=2))
+    holder.switch()
+    assert (place(holder), holder.is_loading) == ((1, 1), True)
+    loader.let_go()
+    assert holder.wait_loaded(30)
+    holder.switch()
+    assert (place(holder), holder.is_loading) == ((2, 2), False)
+    assert loader.open_shas == ["2" * 64]  # the old one's memory is free
 
 
-def test_a_newer_generation_replaces_the_model_and_the_old_one_is_freed(store: ModelStore, loader: Loader) -> None:
-    holder, first, second = ModelHolder(loader), make_artifact(store), make_artifact(store, seed=1)
-    holder.offer(version=1, generation=1, sha256=first)
-    assert holder.current is not None
-    old = weakref.ref(holder.current.engine)
-    assert holder.offer(version=2, generation=2, sha256=second)
-    gc.collect()
-    assert old() is None
-    assert holder.current.engine.sha256 == second
+def test_the_same_generation_is_not_loaded_again(holder: ModelHolder, loader: StubLoader) -> None:
+    loader.hold()
+    for _ in range(3):
+        holder.want(wanted(1, generation=1))
+    loader.let_go()
+    serve(holder, wanted(1, generation=1))
+    serve(holder, wanted(1, generation=1))
+    assert loader.calls == {"1" * 64: 1}
 
 
-def test_a_chunk_that_runs_keeps_the_model_it_began_with(store: ModelStore, loader: Loader) -> None:
-    holder = ModelHolder(loader)
-    holder.offer(version=1, generation=1, sha256=make_artifact(store))
-    serving = holder.current
-    holder.offer(version=2, generation=2, sha256=make_artifact(store, seed=1))
-    assert serving is not None
-    assert serving.version == 1
-    assert len(serving.engine.run(_crops())[0]) == 1
+def test_an_older_generation_changes_nothing(holder: ModelHolder, loader: StubLoader) -> None:
+    serve(holder, wanted(2, generation=5))
+    serve(holder, wanted(1, generation=4))
+    holder.want(None)
+    assert place(holder) == (2, 5)
+    assert list(loader.calls) == ["2" * 64]
 
 
-def test_the_same_generation_is_not_loaded_again(store: ModelStore, loader: Loader) -> None:
-    holder, sha256 = ModelHolder(loader), make_artifact(store)
-    assert holder.offer(version=1, generation=1, sha256=sha256)
-    assert holder.offer(version=1, generation=1, sha256=sha256)
-    assert loader.calls == 1
+def test_activating_the_same_bytes_again_takes_no_load(holder: ModelHolder, loader: StubLoader) -> None:
+    serve(holder, wanted(1, generation=1))
+    serve(holder, wanted(1, generation=3))
+    assert (place(holder), loader.calls["1" * 64]) == ((1, 3), 1)
+    assert loader.open_shas == ["1" * 64]
 
 
-def test_an_older_generation_changes_nothing(store: ModelStore, loader: Loader) -> None:
-    holder, sha256 = ModelHolder(loader), make_artifact(store)
-    holder.offer(version=2, generation=5, sha256=sha256)
-    assert not holder.offer(version=1, generation=4, sha256=make_artifact(store, seed=1))
-    assert holder.current is not None
-    assert holder.current.version == 2
+def test_generations_that_were_overtaken_before_they_were_begun_are_not_loaded(
+    holder: ModelHolder, loader: StubLoader
+) -> None:
+    loader.hold()
+    for number in (1, 2, 3):
+        holder.want(wanted(number, generation=number))
+        until(lambda: loader.calls.total() == 1)
+    loader.let_go()
+    assert holder.wait_loaded(30)
+    holder.switch()
+    assert place(holder) == (3, 3)
+    assert list(loader.calls) == ["1" * 64, "3" * 64]
+    assert loader.open_shas == ["3" * 64]
 
 
-def test_activating_the_same_bytes_again_takes_no_load(store: ModelStore, loader: Loader) -> None:
-    holder, sha256 = ModelHolder(loader), make_artifact(store)
-    holder.offer(version=1, generation=1, sha256=sha256)
-    assert holder.offer(version=1, generation=3, sha256=sha256)
-    assert holder.current is not None
-    assert (holder.current.generation, loader.calls) == (3, 1)
+def test_a_model_that_was_overtaken_while_it_loaded_serves_until_the_newer_one_does(
+    holder: ModelHolder, loader: StubLoader
+) -> None:
+    """Otherwise none would ever serve while models are activated faster than they load."""
+    serve(holder, wanted(1, generation=1))
+    loader.hold()
+    holder.want(wanted(2, generation=2))
+    until(lambda: loader.calls.total() == 2)
+    holder.want(wanted(3, generation=3))
+    loader.break_file("3" * 64)
+    loader.let_go()
+    assert holder.wait_loaded(30)
+    holder.switch()
+    assert place(holder) == (2, 2)
+
+
+def test_going_back_while_the_new_model_loads_leaves_the_old_one_where_it_is(
+    holder: ModelHolder, loader: StubLoader
+) -> None:
+    serve(holder, wanted(1, generation=1))
+    loader.hold()
+    holder.want(wanted(2, generation=2))
+    until(lambda: loader.calls.total() == 2)
+    serve(holder, wanted(1, generation=3))
+    loader.let_go()
+    until(lambda: len(loader.engines) == 2 and loader.engines[1].is_closed)
+    holder.switch()
+    assert place(holder) == (1, 3)
+    assert loader.open_shas == ["1" * 64]
+
+
+def test_a_model_stands_beside_the_one_that_serves_and_steps_aside(holder: ModelHolder, loader: StubLoader) -> None:
+    serve(holder, wanted(1, generation=1), wanted(2, None))
+    until(lambda: holder.switch() is not None and holder.beside is not None)
+    assert holder.beside is not None
+    assert (place(holder), holder.beside.version, holder.beside.generation) == ((1, 1), 2, None)
+    holder.want(wanted(1, generation=1), None)
+    holder.switch()
+    assert holder.beside is None
+    assert loader.open_shas == ["1" * 64]
+
+
+def test_a_model_beside_that_is_activated_serves_at_once(holder: ModelHolder, loader: StubLoader) -> None:
+    serve(holder, wanted(1, generation=1), wanted(2, None))
+    until(lambda: holder.switch() is not None and holder.beside is not None)
+    holder.want(wanted(2, generation=2), None)
+    holder.switch()
+    assert (place(holder), holder.beside) == ((2, 2), None)
+    assert (loader.calls["2" * 64], loader.open_shas) == (1, ["2" * 64])
+
+
+def test_another_model_beside_frees_the_one_before_at_once(holder: ModelHolder, loader: StubLoader) -> None:
+    serve(holder, wanted(1, generation=1), wanted(2, None))
+    until(lambda: holder.switch() is not None and holder.beside is not None)
+    loader.hold()
+    holder.want(wanted(1, generation=1), wanted(3, None))
+    holder.switch()
+    assert (holder.beside, loader.open_shas) == (None, ["1" * 64])
+
+
+def test_a_failed_swap_leaves_the_old_model_serving_and_says_why(holder: ModelHolder, loader: StubLoader) -> None:
+    serve(holder, wanted(1, generation=1))
+    loader.break_file("2" * 64)
+    serve(holder, wanted(2, generation=2))
+    assert (place(holder), holder.is_loading) == ((1, 1), False)
+    [failure] = holder.failures
+    assert (failure.model.version, failure.code, failure.attempts) == (2, "artifact_missing", 1)
+    assert "is gone" in failure.message
+
+
+def test_an_error_that_no_one_foresaw_leaves_the_old_model_serving_too(holder: ModelHolder, loader: StubLoader) -> None:
+    serve(holder, wanted(1, generation=1))
+    loader.bad["2" * 64] = OSError("the machine is on fire")
+    serve(holder, wanted(2, generation=2))
+    assert place(holder) == (1, 1)
+    assert [(failed.code, failed.message) for failed in holder.failures] == [
+        ("internal_error", "the machine is on fire")
+    ]
+
+
+def test_a_newer_generation_does_not_wait_for_a_failed_one(holder: ModelHolder, loader: StubLoader) -> None:
+    loader.break_file("1" * 64)
+    serve(holder, wanted(1, generation=1))
+    serve(holder, wanted(2, generation=2))
+    assert (place(holder), holder.failures) == ((2, 2), ())
+
+
+def test_the_same_model_activated_anew_is_tried_at_once(holder: ModelHolder, loader: StubLoader) -> None:
+    loader.break_file("1" * 64)
+    serve(holder, wanted(1, generation=1))
+    loader.bad.clear()
+    serve(holder, wanted(1, generation=2))
+    assert place(holder) == (1, 2)
+
+
+def test_a_failure_beside_says_so_and_touches_nothing_else(holder: ModelHolder, loader: StubLoader) -> None:
+    loader.break_file("2" * 64)
+    serve(holder, wanted(1, generation=1), wanted(2, None))
+    until(lambda: bool(holder.failures))
+    assert [(failed.model.version, failed.model.generation) for failed in holder.failures] == [(2, None)]
+    assert (place(holder), holder.beside) == ((1, 1), None)
+
+
+def test_a_closed_holder_holds_nothing(holder: ModelHolder, loader: StubLoader) -> None:
+    serve(holder, wanted(1, generation=1))
+    holder.close()
+    holder.close()
+    assert (holder.current, loader.open_shas) == (None, [])
+
+
+class OutOfMemory(TinyServable):
+    """Asks for more memory than any machine has."""
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        room = torch.zeros([1 << 24, 1 << 24])
+        embeddings = room[: crops.shape[0], :9]
+        return embeddings, embeddings @ self.gallery.t()
+
+
+def nan_weights(store: ModelStore) -> str:
+    network = make_network(3)
+    network.gallery[0, 0] = float("nan")
+    return make_artifact_of(store, network, make_manifest())
+
+
+def another_file(store: ModelStore) -> str:
+    """A good file under the name of another one."""
+    good, other = make_artifact(store, seed=1), make_artifact(store, seed=2)
+    store.path(other).unlink()
+    store.path(good).rename(store.root / f"{other}.pt")
+    return other
 
 
 BAD: dict[str, tuple[Callable[[ModelStore], str], str]] = {
     "missing": (lambda store: "0" * 64, "artifact_missing"),
-    "junk": (lambda store: put_bytes(store, b"junk"), "artifact_corrupt"),
+    "corrupt": (lambda store: put_bytes(store, b"junk"), "artifact_corrupt"),
+    "wrong hash": (another_file, "artifact_corrupt"),
+    "NaN weights": (nan_weights, "model_parity"),
     "wrong class count": (lambda store: make_artifact_of(store, make_network(4), make_manifest()), "model_parity"),
+    "out of memory": (
+        lambda store: make_artifact_of(store, OutOfMemory(make_network(3).gallery), make_manifest()),
+        "model_too_large_for_memory",
+    ),
 }
 
 
 @pytest.mark.parametrize(("make", "code"), BAD.values(), ids=BAD.keys())
-def test_a_model_that_fails_leaves_the_old_one_serving_and_says_why(
-    store: ModelStore, loader: Loader, make: Callable[[ModelStore], str], code: str
+def test_a_real_model_that_fails_leaves_the_real_one_serving(
+    tmp_path: Path, make: Callable[[ModelStore], str], code: str
 ) -> None:
-    holder, good = ModelHolder(loader), make_artifact(store)
-    holder.offer(version=1, generation=1, sha256=good)
-    assert not holder.offer(version=2, generation=2, sha256=make(store))
-    assert holder.current is not None and holder.failure is not None
-    assert (holder.current.version, holder.current.generation) == (1, 1)
-    assert len(holder.current.engine.run(_crops())[0]) == 1
-    assert (holder.failure.version, holder.failure.generation, holder.failure.code) == (2, 2, code)
-    assert holder.failure.message
-
-
-def test_an_error_that_no_one_foresaw_leaves_the_old_one_serving_too(store: ModelStore, loader: Loader) -> None:
-    sha256 = make_artifact(store)
-
-    def load(wanted: str) -> Engine:
-        if wanted != sha256:
-            raise OSError("the machine is on fire")
-        return loader(wanted)
-
-    holder = ModelHolder(load)
-    holder.offer(version=1, generation=1, sha256=sha256)
-    assert not holder.offer(version=2, generation=2, sha256="f" * 64)
-    assert holder.current is not None and holder.failure is not None
-    assert holder.current.version == 1
-    assert (holder.failure.code, holder.failure.message) == ("internal_error", "the machine is on fire")
-
-
-def test_a_failed_generation_is_left_alone_for_a_while_and_then_tried_again(store: ModelStore, loader: Loader) -> None:
-    now = [0.0]
-    holder = ModelHolder(loader, retry_after_s=30.0, now=lambda: now[0])
-    sha256 = make_artifact(store)
-    aside = store.path(sha256).rename(store.root / "aside")
-    assert not holder.offer(version=1, generation=1, sha256=sha256)
-    aside.rename(store.root / f"{sha256}.pt")
-    now[0] = 29.0
-    assert not holder.offer(version=1, generation=1, sha256=sha256)
-    assert loader.calls == 1
-    now[0] = 31.0
-    assert holder.offer(version=1, generation=1, sha256=sha256)
-    assert holder.failure is None
-
-
-def test_a_newer_generation_does_not_wait_for_a_failed_one(store: ModelStore, loader: Loader) -> None:
-    holder = ModelHolder(loader)
-    assert not holder.offer(version=1, generation=1, sha256="0" * 64)
-    assert holder.offer(version=2, generation=2, sha256=make_artifact(store, seed=1))
-    assert holder.failure is None
-
-
-def test_a_closed_holder_holds_nothing(store: ModelStore, loader: Loader) -> None:
-    holder = ModelHolder(loader)
-    holder.offer(version=1, generation=1, sha256=make_artifact(store))
+    store = ModelStore(tmp_path)
+    holder = ModelHolder(lambda sha256: _load(store, sha256))
+    serve(holder, WantedModel(version=1, sha256=make_artifact(store), generation=1))
+    serve(holder, WantedModel(version=2, sha256=make(store), generation=2))
+    assert place(holder) == (1, 1)
+    assert [failure.code for failure in holder.failures] == [code]
+    assert holder.current is not None
+    assert len(holder.current.engine.run(np.zeros((1, 3, 16, 16), np.uint8))[0]) == 1
     holder.close()
+
+
+def test_an_engine_that_was_replaced_is_let_go(tmp_path: Path) -> None:
+    store = ModelStore(tmp_path)
+    holder = ModelHolder(lambda sha256: _load(store, sha256))
+    serve(holder, WantedModel(version=1, sha256=make_artifact(store), generation=1))
+    assert holder.current is not None
+    old = weakref.ref(holder.current.engine)
+    serve(holder, WantedModel(version=2, sha256=make_artifact(store, seed=1), generation=2))
+    gc.collect()
+    assert old() is None
     holder.close()
-    assert holder.current is None
 
 
-def _crops() -> np.ndarray:
-    return np.zeros((1, 3, 16, 16), np.uint8)
+def _load(store: ModelStore, sha256: str) -> Engine:
+    return load_engine(store.path(sha256), sha256, "cpu", batch_size=4)

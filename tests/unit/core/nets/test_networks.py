@@ -97,3 +97,11 @@ def test_the_compact_networks_logits_are_scaled_cosines_to_its_gallery() -> None
 def test_the_compact_network_refuses_a_size_it_cannot_halve_four_times() -> None:
     with pytest.raises(ValueError, match="multiple of 16"):
         CompactNetwork(3, 70)
+
+
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+def test_no_branch_is_left_in_a_frozen_network(name: str) -> None:
+    """One would make the compact network take twice as long to load: core/nets/norm.py."""
+    spec = NETWORKS[name]
+    frozen = torch.jit.freeze(torch.jit.script(Servable(spec.build(4, spec.input_size_px)).eval()))
+    assert "prim::If" not in str(frozen.graph)

@@ -1,0 +1,82 @@
+"""Models that could not be loaded where they should be: why, since when, and how often that was tried.
+
+A slot reports what fails there now; what it does not report any more has ended, one way or the other.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from db.tables import SwapFailure
+from db.upsert import upsert
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailedSwap:
+    """One slot's word about a model that it cannot load."""
+
+    model_id: int
+    generation: int | None
+    """The activation that makes it serve; None for one that should stand beside the model that serves."""
+    code: str
+    """A stable code out of docs/errors.md."""
+    message: str
+    attempts: int
+    at: datetime
+    """Of the last attempt; aware."""
+
+
+def report_failures(session: Session, worker: str, failures: Collection[FailedSwap], now: datetime) -> None:
+    """Store what fails on a slot now, and that what it reported before and not now has ended.
+
+    Args:
+        session: a write session.
+        worker: the slot's name.
+        failures: one a model at most.
+        now: aware time.
+    """
+    before = {row.model_id: row for row in session.scalars(select(SwapFailure).where(SwapFailure.worker == worker))}
+    for failure in failures:
+        row = before.get(failure.model_id)
+        since = row.first_at if row is not None and row.ended_at is None else failure.at
+        values = {
+            "worker": worker,
+            "model_id": failure.model_id,
+            "generation": failure.generation,
+            "code": failure.code,
+            "message": failure.message,
+            "attempts": failure.attempts,
+            "first_at": since,
+            "last_at": failure.at,
+            "ended_at": None,
+        }
+        upsert(session, SwapFailure, ("worker", "model_id"), values)
+    fails = {failure.model_id for failure in failures}
+    ended = [row.model_id for row in before.values() if row.ended_at is None and row.model_id not in fails]
+    if ended:
+        session.execute(
+            update(SwapFailure)
+            .where(SwapFailure.worker == worker, SwapFailure.model_id.in_(ended))
+            .values(ended_at=now)
+            .execution_options(synchronize_session=False)
+        )
+
+
+def failures_of_model(session: Session, model_id: int) -> Sequence[SwapFailure]:
+    """Return where a model could not be loaded, also if that has ended; the latest first."""
+    query = select(SwapFailure).where(SwapFailure.model_id == model_id)
+    return session.scalars(query.order_by(SwapFailure.last_at.desc(), SwapFailure.worker)).all()
+
+
+def open_failures(session: Session, workers: Collection[str]) -> Sequence[SwapFailure]:
+    """Return what fails now on these slots, by slot; of a model that should serve before one beside it."""
+    query = select(SwapFailure).where(SwapFailure.ended_at.is_(None), SwapFailure.worker.in_(list(workers)))
+    return session.scalars(query.order_by(SwapFailure.worker, SwapFailure.generation.desc().nulls_last())).all()
+
+
+def forget_failures(session: Session, last_before: datetime) -> None:
+    """Remove failures whose last attempt was before `last_before`: of slots that are gone, or long mended."""
+    session.execute(delete(SwapFailure).where(SwapFailure.last_at < last_before))

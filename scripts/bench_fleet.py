@@ -1,0 +1,103 @@
+"""A fleet for benchmarks: in a home of its own, with a model that serves and photos to identify. Prints nothing."""
+
+import json
+import time
+from contextlib import ExitStack
+from itertools import cycle, islice
+from types import TracebackType
+from typing import Self
+
+from core.clock import utc_now
+from core.errors import TrainingError
+from core.images.sample import write_sample
+from core.images.sources import walk_sources
+from core.records import FacesMode, JobState, RunState, SkipLog, Split
+from core.settings import Settings
+from db import jobs, registry, runs
+from db.engine import Database
+from db.registry import ServingModel
+from db.tables import Job
+from workers.doorbell import Doorbell
+from workers.enrolment import import_people
+from workers.submit import SubmitRequest, submit_job
+from workers.supervisor import Fleet
+
+LOOK_S = 0.25  # looking costs time that the workers miss; the ledger knows when the last outcome was stored
+
+
+class BenchFleet:
+    """A fleet that is up, and photos.
+
+    Args:
+        settings: of a home of its own; with the URL of its Redis filled in once it is up.
+        source: what to identify; None: drawn faces.
+        count: photos a round; the source is repeated to reach it.
+        workers: processes that identify.
+    """
+
+    def __init__(self, settings: Settings, *, source: str | None, count: int, workers: int) -> None:
+        self.source = source
+        self.count = count
+        self.workers = workers
+        self.settings = settings
+        self._exit = ExitStack()
+
+    def __enter__(self) -> Self:
+        with self._exit as exit_stack:  # whatever fails from here on closes what was opened before
+            sample = self.settings.home / "sample"
+            write_sample(sample)
+            folder = str(sample / "test") if self.source is None else self.source
+            self.uris = list(islice(cycle(walk_sources([folder], SkipLog())), self.count))
+            self._manifest = self.settings.home / "photos.jsonl"
+            lines = [json.dumps({"uri": uri}) + "\n" for uri in self.uris]
+            self._manifest.write_text("".join(lines), encoding="utf-8")
+            fleet = exit_stack.enter_context(Fleet(self.settings, workers=self.workers))
+            self.settings = fleet.settings
+            self.database = Database.from_settings(self.settings)
+            exit_stack.callback(self.database.close)
+            self.doorbell = Doorbell(self.settings.redis_url)
+            exit_stack.callback(self.doorbell.close)
+            import_people(self.database, self.settings, sample / "train", Split.TRAIN, "bench")
+            self.model = self._train()
+            self._exit = exit_stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exit.close()
+
+    def submit(self) -> str:
+        """Submit all photos; return the job's id."""
+        request = SubmitRequest(sources=(str(self._manifest),), faces_mode=FacesMode.CROP, name="bench")
+        return submit_job(self.database, self.doorbell, self.settings, request).job_public_id
+
+    def look(self, job_public_id: str) -> Job:
+        """Return a job as it stands."""
+        with self.database.read() as session:
+            return jobs.get_job(session, job_public_id)
+
+    def run(self) -> float:
+        """Identify all photos; return the seconds from submitting to the last outcome stored."""
+        begun_at = utc_now()
+        job_public_id = self.submit()
+        while True:
+            time.sleep(LOOK_S)
+            job = self.look(job_public_id)
+            if job.state == JobState.DONE and job.finished_at is not None:
+                return (job.finished_at - begun_at).total_seconds()
+
+    def _train(self) -> ServingModel:
+        """Train for one epoch: how well a network identifies does not change how fast it does."""
+        with self.database.write() as session:
+            options = {"epochs": 1, "seed": 0, "activate": True, "who": "bench"}
+            run = runs.create_run(session, recipe="compact", options=options, now=utc_now())
+        self.doorbell.ring_run(run.id)
+        while run.state in {RunState.QUEUED, RunState.RUNNING}:
+            time.sleep(LOOK_S)
+            with self.database.read() as session:
+                run = runs.get_run(session, run.public_id)
+        if run.state != RunState.SUCCEEDED:
+            raise TrainingError(f"The benchmark's model could not be trained: {run.reason} Nothing was measured.")
+        with self.database.read() as session:
+            return registry.require_serving_model(session)

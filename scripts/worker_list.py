@@ -1,0 +1,147 @@
+"""`facefleet worker list`: what each process of the fleet serves, what it cannot load, and when its work advanced."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from core.settings import Settings
+from scripts.common import Invocation, command, open_database
+from scripts.output import add_row, make_console, make_table, print_text, say, show_duration, show_time, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from db.registry import ServingModel
+    from db.tables import SwapFailure, Worker
+
+
+@command("list", example="facefleet worker list\nfacefleet worker list --json")
+def list_(invocation: Invocation) -> None:
+    """List the processes of the fleet: which model each serves, and when its work last went forward.
+
+    A model that could not be loaded somewhere is named with the reason; the one before it goes on serving there.
+    """
+    from db.clock import LedgerClock
+    from db.nodes import list_nodes
+    from db.registry import serving_model
+    from db.swaps import open_failures
+
+    with open_database(Settings.from_env()) as database, database.read() as session:
+        now = LedgerClock(database)()
+        serving = serving_model(session)
+        rows = list_nodes(session)
+        failures: dict[str, list[SwapFailure]] = {row.name: [] for row in rows}
+        for failure in open_failures(session, failures.keys()):
+            failures[failure.worker].append(failure)
+    workers = [_document(row, failures[row.name], serving) for row in rows]
+    if invocation.as_json:
+        write_json({"serving": _serving(serving), "workers": workers})
+    elif rows:
+        _print(rows, failures, serving, now)
+    else:
+        click.echo("No worker runs. Start one: facefleet worker --device cpu")
+
+
+def failure_document(failure: "SwapFailure") -> dict[str, Any]:
+    """Return as JSON values why a model could not be loaded somewhere."""
+    from db.ids import model_version
+
+    return {
+        "worker": failure.worker,
+        "model": model_version(failure.model_id),
+        "generation": failure.generation,
+        "code": failure.code,
+        "message": failure.message,
+        "attempts": failure.attempts,
+        "first_at": failure.first_at.isoformat(),
+        "last_at": failure.last_at.isoformat(),
+        "ended_at": _time(failure.ended_at),
+    }
+
+
+def _document(row: "Worker", failures: "Sequence[SwapFailure]", serving: "ServingModel | None") -> dict[str, Any]:
+    from db.ids import model_version
+
+    return {
+        "name": row.name,
+        "role": row.role,
+        "host": row.host,
+        "pid": row.pid,
+        "device": row.device,
+        "model": model_version(row.model_id) if row.model_id else None,
+        "generation": row.generation,
+        "serves_since": _time(row.serves_since),
+        "current": _is_current(row, serving),
+        "beside": model_version(row.beside_id) if row.beside_id else None,
+        "failed_swaps": [failure_document(failure) for failure in failures],
+        "seen_at": row.seen_at.isoformat(),
+        "advanced_at": _time(row.advanced_at),
+    }
+
+
+def _serving(serving: "ServingModel | None") -> dict[str, Any] | None:
+    if serving is None:
+        return None
+    return {
+        "model": serving.version,
+        "generation": serving.generation,
+        "activated_at": serving.activated_at.isoformat(),
+    }
+
+
+def _is_current(row: "Worker", serving: "ServingModel | None") -> bool | None:
+    """Whether a worker serves the newest generation; None of what serves none."""
+    if row.role != "identify" or serving is None:
+        return None
+    return row.generation == serving.generation
+
+
+def _print(
+    rows: "Sequence[Worker]",
+    failures: "Mapping[str, Sequence[SwapFailure]]",
+    serving: "ServingModel | None",
+    now: datetime,
+) -> None:
+    """Print the table, and below it what could not be loaded."""
+    from db.ids import model_version
+
+    console = make_console()
+    table = make_table(["Process", "Role", "Device", "Model", ">Generation", "Swap", "Work advanced", "Seen"])
+    for row in rows:
+        add_row(
+            table,
+            row.name,
+            row.role,
+            row.device,
+            model_version(row.model_id) if row.model_id else None,
+            row.generation,
+            _swap(row, failures[row.name], serving),
+            _ago(row.advanced_at, now),
+            _ago(row.seen_at, now),
+        )
+    console.print(table)
+    for of_worker in failures.values():
+        for failure in of_worker:
+            tries = "once" if failure.attempts == 1 else f"{failure.attempts} times since {show_time(failure.first_at)}"
+            place = f"{failure.worker} could not load {model_version(failure.model_id)}"
+            print_text(console, f"{place} ({tries}, last {_ago(failure.last_at, now)}): {failure.message}")
+    if serving is not None:
+        say(f"{serving.version} is active, generation {serving.generation}.")
+
+
+def _swap(row: "Worker", failures: "Sequence[SwapFailure]", serving: "ServingModel | None") -> str | None:
+    """Say in a word or two how far a worker is with the newest model."""
+    if failures:
+        return f"failed ({failures[0].code})"
+    return "loading" if _is_current(row, serving) is False else None
+
+
+def _ago(moment: datetime | None, now: datetime) -> str:
+    if moment is None:
+        return "never"
+    return f"{show_duration(max(0.0, (now - moment).total_seconds()))} ago"
+
+
+def _time(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
