@@ -66,6 +66,18 @@ def test_photos_are_identified_while_a_model_loads(sqlite_fleet: SmallFleet) -> 
     wait_until(lambda: serving(sqlite_fleet) == {slow}, f"it serves in the end:\n{node.log}")
 
 
+def test_a_worker_that_is_stopped_while_a_model_loads_ends_soon_and_cleanly(sqlite_fleet: SmallFleet) -> None:
+    sqlite_fleet.add_model()
+    store = ModelStore.from_settings(sqlite_fleet.settings)
+    slow = register(sqlite_fleet, make_artifact_of(store, Slow(make_network(3).gallery), make_manifest()))
+    node = sqlite_fleet.start()
+    sqlite_fleet.activate(slow)
+    assert sqlite_fleet.wait_done(sqlite_fleet.submit(sqlite_fleet.photos(8))).items_faces == 8  # it has heard of it
+    assert node.stop() == 0
+    assert "Traceback" not in node.log
+    assert f"model {slow} is loaded" not in node.log
+
+
 def sha256_of(fleet: SmallFleet, model_id: int) -> str:
     with fleet.database.read() as session:
         return get_model(session, f"v{model_id}").sha256
