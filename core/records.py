@@ -77,6 +77,17 @@ class ModelState(StrEnum):
     REJECTED = "rejected"  # judged and refused
 
 
+class Agreement(StrEnum):
+    """What a model that stands beside the active one says of a face, compared with what that one says."""
+
+    SAME = "same"  # the same name, or none
+    RENAMED = "renamed"  # another name
+    GAINED = "gained"  # a name where the active one gives none
+    LOST = "lost"  # no name where the active one gives one
+    UNSEEN = "unseen"  # it did not find the face
+    FOUND = "found"  # the active one did not find the face
+
+
 class Verdict(StrEnum):
     """What a person says of a face or photo."""
 

@@ -52,7 +52,9 @@ class Settings:
     interactive_photos: int = _setting(
         256, "Photos of the largest job that goes before larger ones. 0: none does.", low=0, high=1_000_000
     )
-    batch_size: int = _setting(32, "Photos the network sees at once.", low=1, high=1024)
+    batch_size: int = _setting(
+        32, "Photos the network is given at once; on a CPU they are run eight a core.", low=1, high=1024
+    )
     read_threads: int = _setting(2, "Threads of one worker process that read and decode photos.", low=1, high=64)
     lease_s: float = _setting(
         60.0, "Seconds a worker owns a chunk, or a trainer a run, without a sign of progress.", low=1, high=86_400

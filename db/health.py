@@ -8,9 +8,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.records import ChunkState, JobState
-from db import nodes, registry
+from db import nodes, registry, swaps
 from db.chunks import in_state
-from db.tables import Chunk, Job, Worker
+from db.tables import Chunk, Job, SwapFailure, Worker
 
 # Work that waits while nothing was finished for this many leases is stuck: one lease may be a killed worker's.
 STALL_LEASES = 2
@@ -28,6 +28,8 @@ class Health:
     open_chunks: int
     workers: tuple[Worker, ...]
     """The identify slots seen within the last leases."""
+    failures: tuple[SwapFailure, ...]
+    """Models that those should have and cannot load."""
     serving: registry.ServingModel | None
     last_advance_at: datetime | None
     """When a worker last finished a piece of work."""
@@ -67,6 +69,7 @@ def read_health(session: Session, now: datetime, lease_s: float, *, redis_answer
         problems=tuple(problems),
         open_chunks=open_chunks,
         workers=fresh,
+        failures=tuple(swaps.open_failures(session, [node.name for node in fresh])),
         serving=serving,
         last_advance_at=last_advance,
         stall=stall,

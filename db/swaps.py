@@ -10,7 +10,8 @@ from datetime import datetime
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from db.tables import SwapFailure
+from db.registry import ServingModel
+from db.tables import Activation, Model, SwapFailure
 from db.upsert import upsert
 
 
@@ -75,6 +76,19 @@ def open_failures(session: Session, workers: Collection[str]) -> Sequence[SwapFa
     """Return what fails now on these slots, by slot; of a model that should serve before one beside it."""
     query = select(SwapFailure).where(SwapFailure.ended_at.is_(None), SwapFailure.worker.in_(list(workers)))
     return session.scalars(query.order_by(SwapFailure.worker, SwapFailure.generation.desc().nulls_last())).all()
+
+
+def model_before(session: Session, serving: ServingModel) -> ServingModel | None:
+    """Return what served last before a model; None when it is the first."""
+    other = select(Activation.generation, Activation.model_id, Model.sha256, Activation.at).join(Model)
+    row = session.execute(
+        other.where(Activation.generation < serving.generation, Activation.model_id != serving.model_id)
+        .order_by(Activation.generation.desc())
+        .limit(1)
+    ).one_or_none()
+    if row is None:
+        return None
+    return ServingModel(generation=row.generation, model_id=row.model_id, sha256=row.sha256, activated_at=row.at)
 
 
 def forget_failures(session: Session, last_before: datetime) -> None:

@@ -444,6 +444,49 @@ class SwapFailure(Base):
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
+class ShadowChunk(Base):
+    """A chunk that a model scored beside the one that decided it."""
+
+    __tablename__ = "shadow_chunks"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    model_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("models.id"), primary_key=True)
+    chunk_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    active_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("models.id"))  # the model that decided it
+    photos: Mapped[int]
+    seconds: Mapped[float]  # what scoring took
+    error_code: Mapped[str | None] = mapped_column(String(40))  # why it has no faces
+    error_message: Mapped[str | None] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ShadowFace(Base):
+    """One face as a model sees it beside the one that decided: what both say, whatever became of it since."""
+
+    __tablename__ = "shadow_faces"
+    __table_args__ = (
+        ForeignKeyConstraint(["job_id", "ordinal"], ["items.job_id", "items.ordinal"]),
+        {"sqlite_with_rowid": False},
+    )
+
+    model_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("models.id"), primary_key=True)
+    job_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    ordinal: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    agreement: Mapped[str] = mapped_column(String(20))
+    face_index: Mapped[int | None]  # of the face that was stored; NULL when the active model did not find it
+    x1: Mapped[float]
+    y1: Mapped[float]
+    x2: Mapped[float]
+    y2: Mapped[float]
+    outcome: Mapped[str | None] = mapped_column(String(20))  # NULL when the shadow did not find it
+    person_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("people.id"))
+    similarity: Mapped[float | None]
+    active_outcome: Mapped[str | None] = mapped_column(String(20))
+    active_person_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("people.id"))
+    active_similarity: Mapped[float | None]
+
+
 class AuditEntry(Base):
     """Who did what to jobs and models, and when."""
 

@@ -104,19 +104,23 @@ class SwapBench:
     def run_memory(self, swaps: int, on_swap: Callable[[int], None]) -> dict[str, Any]:
         """Swap many times while a job runs, each time on every worker; return what the processes took meanwhile."""
         activations, samples = Activations(), [self._measure()]
+        settled = max(1, round(_SETTLED_AFTER * swaps))
         job = self._fleet.look(self._fleet.submit())
         for number in range(1, swaps + 1):
             self._activate_next(activations)
             self._wait_served(activations)
             if self._fleet.look(job.public_id).state == JobState.DONE:
                 job = self._fleet.look(self._fleet.submit())
-            if number == max(1, round(_SETTLED_AFTER * swaps)):
+            if number == settled:
+                self._wait_done(job.public_id)
                 samples.append(self._measure())
             on_swap(number)
-        while self._fleet.look(job.public_id).state != JobState.DONE:
+        self._wait_done(job.public_id)
+        return _growth([*samples, self._measure()], swaps)
+
+    def _wait_done(self, job_public_id: str) -> None:
+        while self._fleet.look(job_public_id).state != JobState.DONE:
             time.sleep(LOOK_S)
-        samples.append(self._measure())
-        return _growth(samples, swaps)
 
     def _activate_next(self, activations: Activations) -> None:
         """Make the next model serve, as a person does."""
@@ -151,7 +155,8 @@ class SwapBench:
         return float(sum(each.user + each.system for each in times))
 
     def _measure(self) -> dict[int, tuple[int, int]]:
-        """Return, by process id of a worker, its resident bytes and open files."""
+        """Return, by process id of a worker, its resident bytes and open files; none has anything to do."""
+        time.sleep(2 * self._fleet.settings.model_poll_s)  # in which it gives back what it does not need
         processes = [psutil.Process(row.pid) for row in self._workers()]
         return {each.pid: (each.memory_info().rss, each.num_fds()) for each in processes}
 
@@ -233,7 +238,9 @@ def _make_models(fleet: BenchFleet) -> Iterator[str]:
         rule = replace(artifact.manifest.rule, threshold=-1.0 if number % 2 else 2.0, margin=0.0)
         manifest = replace(artifact.manifest, seed=1000 + number, rule=rule)
         module = artifact.load_module(torch.device("cpu"))
-        data = pack_artifact(module, manifest, artifact.gallery, artifact.golden, artifact.detector)
+        copies = ((bfloat16, artifact.load_frozen(bfloat16)) for bfloat16 in (False, True))
+        frozen = {bfloat16: copy for bfloat16, copy in copies if copy is not None}
+        data = pack_artifact(module, manifest, artifact.gallery, artifact.golden, artifact.detector, frozen)
         with _staged(fleet.settings.home, data) as staged:
             sha256 = store.put(staged)
         with fleet.database.write() as session:

@@ -63,7 +63,9 @@ def check_model(settings: Settings) -> list[Finding]:
 
 def check_workers(settings: Settings) -> list[Finding]:
     """Are there workers, do they serve the active model, and is there a trainer?"""
+    from db.ids import model_version
     from db.registry import serving_model
+    from db.swaps import open_failures
 
     if _is_missing(settings):
         return [warn("workers", _NO_DATABASE, "facefleet db upgrade")]
@@ -71,13 +73,25 @@ def check_workers(settings: Settings) -> list[Finding]:
         now = utc_now()
         workers, trainers = (fresh_nodes(session, role, now) for role in ("identify", "train"))
         serving = serving_model(session)
+        failures = open_failures(session, [node.name for node in workers])
     if not workers:
         return [warn("workers", f"none reported in the last {FRESH_S:.0f} s: photos wait", _UP)]
     broken = [node for node in workers if node.model_error] if serving else []  # without a model, check_model speaks
     findings = [fail("workers", f"{node.name}: {node.model_error}") for node in broken]
+    findings += [
+        warn(
+            "workers",
+            f"{each.worker} cannot load {model_version(each.model_id)}, which should stand beside: {each.message}",
+            f"facefleet model show {model_version(each.model_id)}",
+        )
+        for each in failures
+        if each.generation is None
+    ]
     late = [node.name for node in workers if serving and (node.generation or 0) < serving.generation]
-    if late and not findings:
-        findings.append(warn("workers", f"{', '.join(late)} do not serve the active model yet", "facefleet doctor"))
+    if late and not broken:
+        findings.append(
+            warn("workers", f"{', '.join(late)} do not serve the active model yet", "facefleet worker list")
+        )
     findings.append(ok("workers", f"{len(workers)} reported lately"))
     if not trainers:
         findings.append(warn("trainer", "none reported lately: training runs wait", _UP))

@@ -8,10 +8,12 @@ from core.settings import Settings
 from scripts.common import Invocation, command, open_database
 from scripts.documents import model_summary
 from scripts.model_activate import activate, reject, rollback
+from scripts.model_beside import canary, shadow
 from scripts.model_diff import diff
 from scripts.model_files import export, prune
 from scripts.model_report import print_history, print_model, print_models
-from scripts.output import make_console, write_json
+from scripts.output import make_console, print_text, write_json
+from scripts.swap_failures import failure_document, failure_text
 
 if TYPE_CHECKING:
     from db.tables import Activation
@@ -22,7 +24,7 @@ def model() -> None:
     """Look at the model versions, say which one serves, and go back."""
 
 
-for _command in (activate, rollback, reject, diff, export, prune):
+for _command in (activate, rollback, reject, shadow, canary, diff, export, prune):
     model.add_command(_command)
 
 
@@ -47,17 +49,31 @@ def list_(invocation: Invocation) -> None:
 @click.argument("version", metavar="V")
 def show(invocation: Invocation, version: str) -> None:
     """Show a model: whom it knows, how good it was, when it names somebody, when it served."""
+    from db.clock import LedgerClock
     from db.registry import get_model, list_activations, serving_model
+    from db.swaps import failures_of_model
 
     with open_database(Settings.from_env()) as database, database.read() as session:
         found = get_model(session, version)
         history = list_activations(session, found.id)
+        failures = failures_of_model(session, found.id)
         serving = serving_model(session)
+        now = LedgerClock(database)()
     if not invocation.as_json:
-        return print_model(make_console(), found, history)
+        console = make_console()
+        print_model(console, found, history)
+        for failure in failures:
+            print_text(console, failure_text(failure, now))
+        return None
     generation = serving.generation if serving and serving.model_id == found.id else None
     summary = {**model_summary(found, generation), "gate": found.gate, "manifest": found.manifest}
-    return write_json({**summary, "activations": [_activation(each) for each in history]})
+    return write_json(
+        {
+            **summary,
+            "activations": [_activation(each) for each in history],
+            "failed_swaps": [failure_document(each) for each in failures],
+        }
+    )
 
 
 @command("history", group=model, example="facefleet model history\nfacefleet model history --limit 5 --json")

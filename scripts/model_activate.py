@@ -104,10 +104,11 @@ def _activate(
     from core.models.store import ModelStore
     from db.registry import activate_model
     from db.tables import Model as ModelRow
+    from workers.hurry import hurry_workers
 
     ModelStore.from_settings(settings).verify(model.sha256)
     with database.write() as session:
-        return activate_model(
+        generation = activate_model(
             session,
             session.get_one(ModelRow, model.id),
             who=current_user(),
@@ -117,6 +118,8 @@ def _activate(
             restores=restores,
             override=force,
         )
+    hurry_workers(settings)
+    return generation
 
 
 def _tell(

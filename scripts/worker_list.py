@@ -7,7 +7,8 @@ import click
 
 from core.settings import Settings
 from scripts.common import Invocation, command, open_database
-from scripts.output import add_row, make_console, make_table, print_text, say, show_duration, show_time, write_json
+from scripts.output import add_row, make_console, make_table, print_text, say, write_json
+from scripts.swap_failures import failure_document, failure_text, show_ago
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,23 +42,6 @@ def list_(invocation: Invocation) -> None:
         _print(rows, failures, serving, now)
     else:
         click.echo("No worker runs. Start one: facefleet worker --device cpu")
-
-
-def failure_document(failure: "SwapFailure") -> dict[str, Any]:
-    """Return as JSON values why a model could not be loaded somewhere."""
-    from db.ids import model_version
-
-    return {
-        "worker": failure.worker,
-        "model": model_version(failure.model_id),
-        "generation": failure.generation,
-        "code": failure.code,
-        "message": failure.message,
-        "attempts": failure.attempts,
-        "first_at": failure.first_at.isoformat(),
-        "last_at": failure.last_at.isoformat(),
-        "ended_at": _time(failure.ended_at),
-    }
 
 
 def _document(row: "Worker", failures: "Sequence[SwapFailure]", serving: "ServingModel | None") -> dict[str, Any]:
@@ -117,15 +101,13 @@ def _print(
             model_version(row.model_id) if row.model_id else None,
             row.generation,
             _swap(row, failures[row.name], serving),
-            _ago(row.advanced_at, now),
-            _ago(row.seen_at, now),
+            show_ago(row.advanced_at, now),
+            show_ago(row.seen_at, now),
         )
     console.print(table)
     for of_worker in failures.values():
         for failure in of_worker:
-            tries = "once" if failure.attempts == 1 else f"{failure.attempts} times since {show_time(failure.first_at)}"
-            place = f"{failure.worker} could not load {model_version(failure.model_id)}"
-            print_text(console, f"{place} ({tries}, last {_ago(failure.last_at, now)}): {failure.message}")
+            print_text(console, failure_text(failure, now))
     if serving is not None:
         say(f"{serving.version} is active, generation {serving.generation}.")
 
@@ -135,12 +117,6 @@ def _swap(row: "Worker", failures: "Sequence[SwapFailure]", serving: "ServingMod
     if failures:
         return f"failed ({failures[0].code})"
     return "loading" if _is_current(row, serving) is False else None
-
-
-def _ago(moment: datetime | None, now: datetime) -> str:
-    if moment is None:
-        return "never"
-    return f"{show_duration(max(0.0, (now - moment).total_seconds()))} ago"
 
 
 def _time(moment: datetime | None) -> str | None:

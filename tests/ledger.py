@@ -1,6 +1,7 @@
 """Short ways to put rows into a ledger: jobs with chunks, models, results of a chunk; and threads that race."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -171,6 +172,14 @@ def failure(ordinal: int, code: str = "photo_broken") -> PhotoResult:
 def results_of(lease: ChunkLease) -> list[PhotoResult]:
     """One unknown face for each photo of a chunk."""
     return [result(lease.first_ordinal + number, face()) for number in range(lease.item_count)]
+
+
+def wait_until(fact: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Wait until something is true that a thread brings about."""
+    deadline_s = time.monotonic() + seconds
+    while not fact():
+        assert time.monotonic() < deadline_s, "never happened"
+        time.sleep(0.005)
 
 
 def race(works: list[Callable[[], T]]) -> list[T | Exception]:

@@ -15,7 +15,8 @@ from core.errors import ServiceError
 from core.settings import Settings
 from db import health, jobs, registry
 from db.engine import Database
-from db.tables import Job
+from db.ids import model_version
+from db.tables import Job, SwapFailure
 from workers.doorbell import Doorbell
 
 _JOBS_SHOWN = 20
@@ -64,7 +65,10 @@ def read_status(database: Database, doorbell: Doorbell, settings: Settings, cloc
             {
                 "name": node.name,
                 "device": node.device,
+                "model": model_version(node.model_id) if node.model_id else None,
                 "generation": node.generation,
+                "serves_since": _time(node.serves_since),
+                "failed_swaps": [_failure(each) for each in found.failures if each.worker == node.name],
                 "advanced_at": _time(node.advanced_at),
             }
             for node in found.workers
@@ -83,6 +87,18 @@ def _job(job: Job) -> dict[str, Any]:
         "errors": job.items_error,
         "identified": job.faces_identified,
         "created_at": _time(job.created_at),
+    }
+
+
+def _failure(failure: SwapFailure) -> dict[str, Any]:
+    return {
+        "model": model_version(failure.model_id),
+        "generation": failure.generation,
+        "code": failure.code,
+        "message": failure.message,
+        "attempts": failure.attempts,
+        "first_at": _time(failure.first_at),
+        "last_at": _time(failure.last_at),
     }
 
 

@@ -21,6 +21,7 @@ from db.claims import claim_due_chunk
 from db.engine import Database
 from workers.pulse import SlotReporter
 from workers.retry import DATABASE_WAITS_S, Reaction, reaction_to, recognise_all, retry_database, without_end
+from workers.shadow import score_chunk
 from workers.stop import StopFlag
 from workers.watch import Choice, ModelWatch, read_wanted
 
@@ -133,7 +134,9 @@ def _work(lease: ChunkLease, tasks: Sequence[PhotoTask], choice: Choice, context
     except Exception as error:
         return _settle(lease, error, context)
     _log.info("chunk %d: %d photos in %.2f s", lease.chunk_id, len(results), time.monotonic() - begun_s)
-    return ChunkEnd.DONE
+    if choice.shadow is None or score_chunk(lease, tasks, results, (choice.model, choice.shadow), context):
+        return ChunkEnd.DONE
+    return ChunkEnd.RESTART
 
 
 def _outcomes(

@@ -16,6 +16,7 @@ from db import registry, runs
 from db.ids import model_version
 from db.runs import RunLease
 from db.tables import Model
+from workers.hurry import hurry_workers
 from workers.judge import Judgement, Judging, judge
 from workers.pulse import SlotReporter
 from workers.retry import retry_database
@@ -53,12 +54,14 @@ def publish(lease: RunLease, staged: Path, judging: Judging, reporter: SlotRepor
     for attempt in range(1, _TRIES + 1):
         judgement = judge(judging)
         try:
-            return retry_database(partial(_register, lease, sha256, judging, judgement, reporter, clock))
+            retry_database(partial(_register, lease, sha256, judging, judgement, reporter, clock))
         except ActivationConflictError as error:
             if attempt == _TRIES:
                 raise
             _log.info("%s", error)
-    return None
+        else:
+            hurry_workers(judging.settings)
+            return
 
 
 def _register(

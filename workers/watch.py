@@ -6,14 +6,14 @@ Looks every FACEFLEET_MODEL_POLL_S, at every claim, and when it is hurried. Neve
 import hashlib
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
 from core.models.holder import ModelHolder, ServingModel
 from core.models.wanted import FailedLoad, WantedModel
 from core.records import FacesMode
-from db import beside, registry
+from db import beside, registry, swaps
 from db.engine import Database
 
 
@@ -25,6 +25,8 @@ class WantedModels:
     """The active model."""
     beside: beside.BesideModel | None
     """The model that stands beside it."""
+    before: registry.ServingModel | None = None
+    """The model that served before the active one; asked for only where none serves."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +80,10 @@ class ModelWatch:
             DatabaseUnreachableError: the ledger did not answer; what serves goes on serving.
         """
         with self._database.read() as session:
-            self.hear(read_wanted(session))
+            wanted = read_wanted(session)
+            if self._holder.current is None and wanted.serving is not None:
+                wanted = replace(wanted, before=swaps.model_before(session, wanted.serving))
+            self.hear(wanted)
 
     def hear(self, wanted: WantedModels) -> None:
         """Take note of what the ledger says."""
@@ -86,6 +91,7 @@ class ModelWatch:
         self._holder.want(
             _as_wanted(wanted.serving, wanted.serving.generation) if wanted.serving else None,
             _as_wanted(wanted.beside, None) if wanted.beside else None,
+            _as_wanted(wanted.before, wanted.before.generation) if wanted.before else None,
         )
 
     def switch(self) -> ServingModel | None:

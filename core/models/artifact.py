@@ -5,7 +5,7 @@ Packs and unpacks bytes; says nothing about where they lie or whether the answer
 
 import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -21,6 +21,7 @@ from core.models.parity import Outputs
 _CROPS, _EMBEDDINGS, _LOGITS = "golden_crops.u8", "golden_embeddings.f32", "golden_logits.f32"
 _MEMBERS = (MANIFEST, GALLERY, _CROPS, _EMBEDDINGS, _LOGITS)
 _DETECTOR = "detector.onnx"
+_FROZEN = {False: "frozen_float32.pt", True: "frozen_bfloat16.pt"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,9 @@ class Artifact:
     golden: Golden
     load_module: Callable[[torch.device], torch.jit.ScriptModule]
     """Loads the network onto a device; every call gives a copy of its own."""
+    load_frozen: Callable[[bool], torch.jit.ScriptModule | None]
+    """Loads the network frozen, onto the CPU; told whether it is to compute in bfloat16. None where there is no such
+    copy."""
     detector: bytes | None
     """The file of the detector's weights; None when the model takes whole photos."""
 
@@ -53,8 +57,12 @@ def pack_artifact(
     gallery: NDArray[np.float32],
     golden: Golden,
     detector: bytes | None = None,
+    frozen: Mapping[bool, torch.jit.ScriptModule] | None = None,
 ) -> bytes:
-    """Put everything into one file's bytes; what it holds is in `Artifact`."""
+    """Put everything into one file's bytes; what it holds is in `Artifact`.
+
+    Frozen copies are given by whether they compute in bfloat16.
+    """
     arrays: dict[str, NDArray[np.generic]] = {
         GALLERY: gallery,
         _CROPS: golden.crops,
@@ -64,9 +72,8 @@ def pack_artifact(
     extra = {name: np.ascontiguousarray(array).tobytes() for name, array in arrays.items()}
     if detector is not None:
         extra[_DETECTOR] = detector
-    buffer = io.BytesIO()
-    torch.jit.save(module, buffer, _extra_files={MANIFEST: manifest.to_json().encode(), **extra})
-    return buffer.getvalue()
+    extra |= {_FROZEN[bfloat16]: _saved(copy, {}) for bfloat16, copy in (frozen or {}).items()}
+    return _saved(module, {MANIFEST: manifest.to_json().encode(), **extra})
 
 
 def unpack_artifact(data: bytes) -> Artifact:
@@ -96,6 +103,7 @@ def unpack_artifact(data: bytes) -> Artifact:
         gallery=gallery,
         golden=Golden(crops=crops, outputs=outputs),
         load_module=lambda device: _load_module(data, device),
+        load_frozen=lambda bfloat16: _load_frozen(data, bfloat16),
         detector=_detector(members, manifest),
     )
 
@@ -107,6 +115,18 @@ def _detector(members: dict[str, bytes], manifest: Manifest) -> bytes | None:
     if found != manifest.detector_sha256:
         raise corrupt(f"its detector has sha256 {found} where its manifest names {manifest.detector_sha256}")
     return data
+
+
+def _saved(module: torch.jit.ScriptModule, extra: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    torch.jit.save(module, buffer, _extra_files=extra)
+    return buffer.getvalue()
+
+
+def _load_frozen(data: bytes, bfloat16: bool) -> torch.jit.ScriptModule | None:
+    name = _FROZEN[bfloat16]
+    found = read_members(io.BytesIO(data), len(data), (), optional=(name,))
+    return _load_module(found[name], torch.device("cpu")) if found else None
 
 
 def _load_module(data: bytes, device: torch.device) -> torch.jit.ScriptModule:

@@ -2,12 +2,13 @@
 
 import copy
 import hashlib
+import logging
 import random
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -15,18 +16,23 @@ from numpy.typing import NDArray
 from torch import nn
 
 from core.disk import sync_file
+from core.errors import ModelParityError
 from core.images.decode import DECODE_PATH
 from core.images.drawn_people import draw_people
 from core.images.drawn_photo import take_photo
-from core.models.artifact import Golden, pack_artifact, unpack_artifact
+from core.models.artifact import Artifact, Golden, pack_artifact, unpack_artifact
+from core.models.freezing import freeze_network
 from core.models.manifest import Manifest
-from core.models.parity import EXPORT_TOLERANCE, Outputs, check_outputs, check_parity
+from core.models.parity import BFLOAT16_TOLERANCE, EXPORT_TOLERANCE, Outputs, check_outputs, check_parity
 from core.models.variants import to_outputs
 from core.records import FacesMode
 
 if TYPE_CHECKING:
     from core.training.request import TrainedNetwork
 
+_log = logging.getLogger(__name__)
+
+_CPU = torch.device("cpu")
 _GOLDEN_COUNT = 8
 _GOLDEN_SEED = 20
 
@@ -135,14 +141,34 @@ def write_artifact(
         what="The trained network",
     )
     scripted = torch.jit.script(eager)
-    # Not frozen yet: a worker may still turn the weights into another precision.
-    data = pack_artifact(scripted, manifest, gallery.astype(np.float32), golden, detector)
-    reloaded = unpack_artifact(data).load_module(torch.device("cpu"))
-    for name, compiled in (("scripted", scripted), ("reloaded", reloaded)):
-        _check_agrees(eager, torch.jit.freeze(compiled), golden, f"The {name} network")
+    parts = scripted, manifest, gallery.astype(np.float32), golden, detector
+    # The network itself is not frozen: for a GPU, and for other ways to run it than are known today.
+    unfrozen = unpack_artifact(pack_artifact(*parts))
+    frozen = _frozen_copies(unfrozen)
+    data = pack_artifact(*parts, frozen)
+    reloaded = unpack_artifact(data)
+    for name, compiled in (
+        ("scripted", torch.jit.freeze(scripted)),
+        ("reloaded", torch.jit.freeze(reloaded.load_module(_CPU))),
+        ("frozen", cast("torch.jit.ScriptModule", reloaded.load_frozen(False))),
+    ):
+        _check_agrees(eager, compiled, golden, f"The {name} network")
     with staged.open("wb") as file:
         file.write(data)
         sync_file(file)
+
+
+def _frozen_copies(artifact: Artifact) -> dict[bool, torch.jit.ScriptModule]:
+    """Freeze a network in each precision in which it answers right; by whether that is bfloat16."""
+    copies = {False: freeze_network(artifact.load_module(_CPU), bfloat16=False)}
+    golden = artifact.golden
+    try:
+        low = freeze_network(artifact.load_module(_CPU), bfloat16=True)
+        check_parity(golden.outputs, _answer(low, golden.crops), BFLOAT16_TOLERANCE, "The network in bfloat16")
+    except ModelParityError as refusal:
+        _log.info("the model gets no copy in bfloat16: %s", refusal)
+        return copies
+    return {**copies, True: low}
 
 
 def draw_golden_crops(size_px: int) -> NDArray[np.uint8]:

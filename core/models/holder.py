@@ -90,23 +90,32 @@ class ModelHolder:
         awaited = self._awaited()
         return awaited is not None and self._loader.failure_of(awaited) is None
 
-    def want(self, model: WantedModel | None, beside: WantedModel | None = None) -> None:
+    def want(
+        self,
+        model: WantedModel | None,
+        beside: WantedModel | None = None,
+        before: WantedModel | None = None,
+    ) -> None:
         """Say which models should be here; what is missing is loaded in the background.
 
         Args:
             model: the one that should serve, with its generation; an older one than was wanted before changes nothing.
             beside: the one that should stand beside it, without a generation.
+            before: the one that served before, with its generation: it serves when none does and the newer one fails.
         """
         with self._lock:
             if self._wanted is not None and (model is None or _generation(model) < _generation(self._wanted)):
                 return
             self._wanted, self._wanted_beside = model, beside
             self._place_what_is_here()
+            last = self._next or self._current
             missing = [
                 each
-                for each, place in ((model, self._next or self._current), (beside, self._next_beside or self._beside))
+                for each, place in ((model, last), (beside, self._next_beside or self._beside))
                 if each is not None and (place is None or place.engine.sha256 != each.sha256)
             ]
+            if last is None and before is not None and model is not None and self._loader.failure_of(model) is not None:
+                missing.append(before)
             self._loader.request(missing)
 
     def switch(self) -> ServingModel | None:

@@ -18,6 +18,7 @@ from torch import Tensor
 from core.errors import ModelParityError
 from core.memory import is_out_of_memory
 from core.models.artifact import Artifact, Golden
+from core.models.freezing import freeze_network
 from core.models.parity import BFLOAT16_TOLERANCE, SERVING_TOLERANCE, Outputs, Tolerance, check_parity
 
 _log = logging.getLogger(__name__)
@@ -92,11 +93,10 @@ class Runner:
     """A loaded network and its way of being run. Calls come from one thread at a time."""
 
     def __init__(self, artifact: Artifact, variant: Variant, device: torch.device) -> None:
-        module = artifact.load_module(device)
-        if variant.bfloat16:
-            _lower_precision(module)
-        if hasattr(module, "training"):  # what is frozen already has no mode any more
-            module = torch.jit.freeze(module)
+        # Frozen copies are for CPUs: what a graph holds stays on the device that it was frozen on.
+        module = artifact.load_frozen(variant.bfloat16) if device.type == "cpu" else None
+        if module is None:
+            module = freeze_network(artifact.load_module(device), bfloat16=variant.bfloat16)
         self._module = torch.jit.optimize_for_inference(module) if variant.optimised else module
         self.variant = variant
         self.device = device
@@ -120,18 +120,6 @@ class Runner:
             for _ in range(2):  # the first run profiles, the second compiles for this shape
                 answer = self.answer(crops)
                 check_parity(expected, answer, self.variant.tolerance, f"The model run as {self.variant.name!r}")
-
-
-def _lower_precision(module: torch.jit.ScriptModule) -> None:
-    """Turn the backbone of a servable into bfloat16.
-
-    Raises:
-        ModelParityError: it is no servable with a backbone of its own, so this is not known to be right.
-    """
-    backbone = getattr(getattr(module, "network", None), "backbone", None)
-    if backbone is None:
-        raise ModelParityError("The model has no backbone that can be run in bfloat16; it is run in float32.")
-    backbone.to(torch.bfloat16)
 
 
 def to_outputs(answer: object) -> Outputs:

@@ -15,7 +15,7 @@ PACKAGES = ("core", "db", "workers", "web", "scripts")
 FILES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
 LIGHT = ("core.errors", "core.settings", "core.records", "core.clock", "core.log")
 # How people's labels and a model's reject rule decide: needed in the transaction that stores outcomes.
-DECIDING = ("core.faces.corrections", "core.faces.impostors", "core.faces.rule")
+DECIDING = ("core.faces.agreement", "core.faces.corrections", "core.faces.impostors", "core.faces.rule")
 FRAMEWORKS = {"celery", "kombu", "sqlalchemy", "alembic", "psycopg", "redis", "starlette", "uvicorn", "click", "rich"}
 TORCH = {"torch", "torchvision"}
 # What each package may import of the others. `web` takes the queue's light half, and no task.

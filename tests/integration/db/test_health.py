@@ -10,10 +10,11 @@ import pytest
 
 from core.errors import ServiceError
 from core.settings import Settings
-from db import chunks, health, nodes, registry
+from db import chunks, health, nodes, registry, swaps
 from db.engine import Database
 from db.health import Health
 from db.nodes import NodeReport
+from db.swaps import FailedSwap
 from tests import ledger
 from tests.ledger import LEASE_S, NOW
 from tests.services import free_port
@@ -93,6 +94,30 @@ def test_workers_that_cannot_load_the_model_are_named_with_the_reason(database: 
     found = look(database)
     assert "no worker can load the model (host/0)" in (found.stall or "")
     assert "host/0: The model store holds no artifact." in found.problems
+
+
+def test_what_cannot_be_loaded_is_told_by_worker_with_model_and_reason(
+    database: Database, redis_url: str, settings: Settings
+) -> None:
+    model_id = activate_model(database)
+    report(database, "host/0", model_id=model_id, generation=1, model_error="It is gone.")
+    report(database, "host/1", model_id=model_id, generation=1)
+    failure = FailedSwap(
+        model_id=model_id, generation=2, code="artifact_missing", message="It is gone.", attempts=3, at=NOW
+    )
+    with database.write() as session:
+        swaps.report_failures(session, "host/0", [failure], NOW)
+    doorbell = Doorbell(redis_url)
+    status = read_status(database, doorbell, settings, lambda: LONG_AFTER)
+    assert status["problems"] == ["host/0: It is gone."]
+    failed, well = status["workers"]
+    assert (failed["model"], failed["generation"]) == ("v1", 1)
+    assert [(each["model"], each["generation"], each["code"]) for each in failed["failed_swaps"]] == [
+        ("v1", 2, "artifact_missing")
+    ]
+    assert well["failed_swaps"] == []
+    assert get(database, doorbell, settings, "/") == 200
+    doorbell.close()
 
 
 def test_a_chunk_that_was_finished_lately_counts_though_its_worker_stopped(database: Database) -> None:

@@ -1,11 +1,13 @@
 """A chunk is decided by one model, the newest that is loaded here; a model that loads keeps no chunk waiting."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import event
 
 from core.clock import utc_now
+from core.models.holder import ModelHolder
 from core.records import FacesMode, JobState, PhotoResult, PhotoTask
 from db import registry
 from db.engine import Database
@@ -13,6 +15,7 @@ from tests import ledger
 from tests.engines import StubLoader
 from tests.integration.workers.test_identify_outages import make_context
 from workers.identify import ChunkEnd, IdentifyContext, identify_chunk
+from workers.watch import ModelWatch
 
 
 def results(tasks: Sequence[PhotoTask]) -> list[PhotoResult]:
@@ -97,6 +100,21 @@ def test_a_model_that_cannot_be_loaded_leaves_the_chunks_to_the_old_one(
     assert models_of(database, job_id) == [1] * 8
     assert ledger.get_job(database, job_id).state == JobState.DONE
     assert "is gone" in (context.watch.error or "")
+
+
+def test_a_worker_that_starts_while_the_active_model_is_broken_serves_the_one_before(
+    database: Database, context: IdentifyContext
+) -> None:
+    """As one that is replaced, or a machine that is added."""
+    activate_another(database)
+    job_id, _ = ledger.add_job(database, items=4)
+    loader = StubLoader()
+    loader.break_file("b" * 64)
+    watch = ModelWatch(database, ModelHolder(loader))
+    started = replace(context, watch=watch)
+    ledger.wait_until(lambda: identify_chunk(started) is ChunkEnd.DONE)
+    assert models_of(database, job_id) == [1] * 4
+    assert "is gone" in (watch.error or "")
 
 
 def test_photos_of_a_kind_that_only_the_new_model_takes_wait_until_it_is_loaded(

@@ -1,13 +1,22 @@
 """The model changes while workers run: between chunks, once, and only for one that proves itself."""
 
+from collections.abc import Callable
+from dataclasses import asdict
+
+import pytest
 from sqlalchemy import distinct, func, select
 
+from core.clock import utc_now
+from core.errors import ActivationConflictError
 from core.models.store import ModelStore
-from db import nodes
-from db.ids import model_version
-from db.registry import list_models
-from db.tables import Item
+from db import beside, health, nodes, registry, shadow, swaps
+from db.registry import get_model, list_models
+from db.tables import Item, SwapFailure
+from tests import ledger
+from tests.factories import make_artifact, make_artifact_of, make_manifest, make_network, put_bytes
 from tests.integration.workers.fleet import SmallFleet, wait_until
+from tests.networks import OutOfMemory, Slow, with_nan_weights
+from workers.watch import is_in_share
 
 
 def serving(fleet: SmallFleet) -> set[int | None]:
@@ -16,43 +25,215 @@ def serving(fleet: SmallFleet) -> set[int | None]:
         return {row.model_id for row in nodes.list_nodes(session)}
 
 
+def models_of_chunks(fleet: SmallFleet, job_id: int) -> list[set[int | None]]:
+    """The models that decided the photos of each chunk of a job."""
+    models = {item.ordinal: item.model_id for item in ledger.items_of(fleet.database, job_id)}
+    return [
+        {models[ordinal] for ordinal in range(chunk.first_ordinal, chunk.first_ordinal + chunk.item_count)}
+        for chunk in fleet.chunks()
+        if chunk.job_id == job_id
+    ]
+
+
 def test_a_swap_shows_on_later_chunks_and_no_chunk_has_two_models(fleet: SmallFleet) -> None:
     old = fleet.add_model()
     new = fleet.add_model(activate=False, seed=1)
     fleet.start(slots=2)
-    submission = fleet.submit(fleet.photos(400))
+    photos = sorted(fleet.photos(16).glob("*.png"))
+    manifest = fleet.folder / "manifest.csv"  # more than is done while a model loads
+    manifest.write_text("\n".join(["uri", *(str(photos[number % 16]) for number in range(1600))]))
+    submission = fleet.submit(manifest)
     wait_until(lambda: fleet.job(submission).items_faces > 0, "the first chunk is done")
     fleet.activate(new)
     wait_until(lambda: serving(fleet) == {new}, "both slots serve it")
     later = fleet.submit(fleet.photos(16, name="later"))
     fleet.wait_done(submission)
     fleet.wait_done(later)
-    size = fleet.settings.chunk_size
-    with fleet.database.read() as session:
-        of_chunks = session.execute(
-            select(func.count(distinct(Item.model_id)), func.min(Item.model_id))
-            .where(Item.job_id == fleet.job(submission).id)
-            .group_by(Item.ordinal / size)
-        ).all()
-        of_later = set(session.scalars(select(Item.model_id).where(Item.job_id == fleet.job(later).id)))
-    assert {count for count, _ in of_chunks} == {1}
-    assert {model for _, model in of_chunks} == {old, new}
-    assert of_later == {new}
+    of_chunks = models_of_chunks(fleet, fleet.job(submission).id)
+    assert {len(models) for models in of_chunks} == {1}
+    assert set().union(*of_chunks) == {old, new}
+    assert models_of_chunks(fleet, fleet.job(later).id) == [{new}, {new}]
 
 
-def test_a_corrupt_artifact_keeps_the_old_model_serving_and_is_visible(sqlite_fleet: SmallFleet) -> None:
+def test_photos_are_identified_while_a_model_loads(sqlite_fleet: SmallFleet) -> None:
     old = sqlite_fleet.add_model()
-    bad = sqlite_fleet.add_model(activate=False, seed=1)
-    with sqlite_fleet.database.read() as session:
-        [sha256] = [model.sha256 for model in list_models(session) if model.id == bad]
-    artifact = ModelStore(sqlite_fleet.settings.artifacts_dir).path(sha256)
-    artifact.chmod(0o644)
-    artifact.write_bytes(artifact.read_bytes()[:-100] + bytes(100))
+    store = ModelStore.from_settings(sqlite_fleet.settings)
+    slow = register(sqlite_fleet, make_artifact_of(store, Slow(make_network(3).gallery), make_manifest()))
+    node = sqlite_fleet.start()
+    sqlite_fleet.activate(slow)
+    job = sqlite_fleet.wait_done(sqlite_fleet.submit(sqlite_fleet.photos(80)))
+    assert (job.items_faces, serving(sqlite_fleet)) == (80, {old})
+    wait_until(lambda: serving(sqlite_fleet) == {slow}, f"it serves in the end:\n{node.log}")
+
+
+def test_a_worker_that_is_stopped_while_a_model_loads_ends_soon_and_cleanly(sqlite_fleet: SmallFleet) -> None:
+    sqlite_fleet.add_model()
+    store = ModelStore.from_settings(sqlite_fleet.settings)
+    slow = register(sqlite_fleet, make_artifact_of(store, Slow(make_network(3).gallery), make_manifest()))
+    node = sqlite_fleet.start()
+    sqlite_fleet.activate(slow)
+    assert sqlite_fleet.wait_done(sqlite_fleet.submit(sqlite_fleet.photos(8))).items_faces == 8  # it has heard of it
+    assert node.stop() == 0
+    assert "Traceback" not in node.log
+    assert f"model {slow} is loaded" not in node.log
+
+
+def sha256_of(fleet: SmallFleet, model_id: int) -> str:
+    with fleet.database.read() as session:
+        return get_model(session, f"v{model_id}").sha256
+
+
+def corrupt_file(store: ModelStore) -> str:
+    """A file whose bytes changed after it was stored."""
+    sha256 = make_artifact(store, seed=2)
+    path = store.path(sha256)
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:-100] + bytes(100))
+    return sha256
+
+
+def another_file(store: ModelStore) -> str:
+    """A good model under the name of another one."""
+    good, other = make_artifact(store, seed=3), make_artifact(store, seed=4)
+    store.path(other).unlink()
+    store.path(good).rename(store.root / f"{other}.pt")
+    return other
+
+
+BAD: dict[str, tuple[Callable[[ModelStore], str], str]] = {
+    "a missing file": (lambda store: "0" * 64, "artifact_missing"),
+    "a corrupt file": (corrupt_file, "artifact_corrupt"),
+    "no model at all": (lambda store: put_bytes(store, b"this is no model"), "artifact_corrupt"),
+    "a wrong hash": (another_file, "artifact_corrupt"),
+    "NaN weights": (lambda store: make_artifact_of(store, with_nan_weights(), make_manifest()), "model_parity"),
+    "a wrong class count": (lambda store: make_artifact_of(store, make_network(4), make_manifest()), "model_parity"),
+    "no memory for it": (
+        lambda store: make_artifact_of(store, OutOfMemory(make_network(3).gallery), make_manifest()),
+        "model_too_large_for_memory",
+    ),
+}
+
+
+def register(fleet: SmallFleet, sha256: str) -> int:
+    manifest = make_manifest()
+    values = {"backbone": manifest.backbone, "recipe": manifest.recipe, "rule": asdict(manifest.rule)}
+    with fleet.database.write() as session:
+        return registry.register_model(
+            session, sha256=sha256, manifest=values, run_id=None, parent_id=None, now=utc_now()
+        ).id
+
+
+def failures_of(fleet: SmallFleet, model_id: int) -> list[SwapFailure]:
+    with fleet.database.read() as session:
+        return list(swaps.failures_of_model(session, model_id))
+
+
+@pytest.mark.parametrize(("make", "code"), BAD.values(), ids=BAD.keys())
+def test_a_model_that_cannot_serve_is_recorded_and_the_old_one_serves_on(
+    sqlite_fleet: SmallFleet, make: Callable[[ModelStore], str], code: str
+) -> None:
+    old = sqlite_fleet.add_model()
+    bad = register(sqlite_fleet, make(ModelStore.from_settings(sqlite_fleet.settings)))
     node = sqlite_fleet.start()
     sqlite_fleet.activate(bad)
-    wait_until(lambda: sqlite_fleet.slots_of(node)[0].model_error is not None, "the slot says what is wrong")
-    [slot] = sqlite_fleet.slots_of(node)
-    assert sha256 in (slot.model_error or "")
+    wait_until(lambda: failures_of(sqlite_fleet, bad) != [], f"the failure is recorded:\n{node.log}")
+    [failure], [slot] = failures_of(sqlite_fleet, bad), sqlite_fleet.slots_of(node)
+    assert (failure.worker, failure.generation, failure.code, failure.ended_at) == (slot.name, 2, code, None)
+    assert failure.message == slot.model_error
     assert (slot.model_id, slot.generation) == (old, 1)
     assert sqlite_fleet.wait_done(sqlite_fleet.submit(sqlite_fleet.photos(8))).items_faces == 8
-    assert sqlite_fleet.count(Item, Item.model_id == old) == 8, model_version(old)
+    assert sqlite_fleet.count(Item, Item.model_id == old) == 8
+    with sqlite_fleet.database.read() as session:
+        found = health.read_health(session, utc_now(), sqlite_fleet.settings.lease_s)
+    assert [each.code for each in found.failures] == [code]
+    assert found.problems == (f"{slot.name}: {failure.message}",)
+
+
+def test_a_file_that_comes_back_is_loaded_after_a_pause_and_the_failure_has_ended(sqlite_fleet: SmallFleet) -> None:
+    sqlite_fleet.add_model()
+    late = sqlite_fleet.add_model(activate=False, seed=1)
+    store = ModelStore.from_settings(sqlite_fleet.settings)
+    path = store.path(sha256_of(sqlite_fleet, late))
+    aside = path.rename(sqlite_fleet.folder / "aside.pt")
+    node = sqlite_fleet.start()
+    sqlite_fleet.activate(late)
+    wait_until(lambda: failures_of(sqlite_fleet, late) != [], "it is missed")
+    aside.rename(path)
+    wait_until(lambda: serving(sqlite_fleet) == {late}, f"it serves:\n{node.log}")
+    wait_until(lambda: failures_of(sqlite_fleet, late)[0].ended_at is not None, "the failure has ended")
+    [failure], [slot] = failures_of(sqlite_fleet, late), sqlite_fleet.slots_of(node)
+    assert failure.attempts == 1, "it was not tried in a hot loop"
+    assert slot.model_error is None
+
+
+def test_of_two_activations_at_once_one_wins_and_all_serve_it(fleet: SmallFleet) -> None:
+    fleet.add_model()
+    both = [fleet.add_model(activate=False, seed=seed) for seed in (1, 2)]
+    fleet.start(slots=2)
+
+    def activate(model_id: int) -> int:
+        with fleet.database.write() as session:
+            model = get_model(session, f"v{model_id}")
+            return registry.activate_model(session, model, who="t", why="t", now=utc_now(), expected=1)
+
+    ends = ledger.race([lambda: activate(both[0]), lambda: activate(both[1])])
+    [winner] = [model for model, end in zip(both, ends, strict=True) if end == 2]
+    [refused] = [end for end in ends if end != 2]
+    assert isinstance(refused, ActivationConflictError)
+    wait_until(lambda: serving(fleet) == {winner}, "both slots serve the winner")
+    with fleet.database.read() as session:
+        assert {row.generation for row in nodes.list_nodes(session)} == {2}
+        assert [model.state for model in list_models(session)].count("active") == 1
+
+
+def test_a_canary_decides_its_chunks_on_every_worker_and_a_shadow_scores_them(fleet: SmallFleet) -> None:
+    active = fleet.add_model()
+    other = fleet.add_model(activate=False, seed=1)
+    fleet.start(slots=2)
+
+    def stand_beside(put: Callable[..., None], share: float) -> None:
+        with fleet.database.write() as session:
+            put(session, get_model(session, f"v{other}"), share, who="t", now=utc_now())
+
+    def all_hold_it() -> bool:
+        with fleet.database.read() as session:
+            return {row.beside_id for row in nodes.list_nodes(session)} == {other}
+
+    stand_beside(beside.set_canary, 0.5)
+    wait_until(all_hold_it, "both slots hold the canary")
+    job = fleet.wait_done(fleet.submit(fleet.photos(160)))
+    chunk_ids = [chunk.id for chunk in fleet.chunks()]
+    expected = [{other if is_in_share(chunk_id, other, 0.5) else active} for chunk_id in chunk_ids]
+    assert models_of_chunks(fleet, job.id) == expected
+    assert {active} in expected and {other} in expected
+
+    stand_beside(beside.set_shadow, 0.5)
+    later = fleet.wait_done(fleet.submit(fleet.photos(160, name="later")))
+    chunk_ids = [chunk.id for chunk in fleet.chunks() if chunk.job_id == later.id]
+    scored = sum(is_in_share(chunk_id, other, 0.5) for chunk_id in chunk_ids)
+
+    def report() -> shadow.ShadowReport:
+        with fleet.database.read() as session:
+            return shadow.read_report(session, other)
+
+    wait_until(lambda: report().chunks == scored > 0, f"{scored} chunks are scored")
+    assert set().union(*models_of_chunks(fleet, later.id)) == {active}
+    assert (report().agreed, report().failed_chunks) == (1.0, 0)
+
+
+def test_no_row_of_a_chunk_names_another_model_than_the_others(fleet: SmallFleet) -> None:
+    """While models are activated as fast as that goes."""
+    models = [fleet.add_model(activate=number == 0, seed=number) for number in range(4)]
+    fleet.start(slots=2)
+    submission = fleet.submit(fleet.photos(800))
+    turn = 0
+    while fleet.job(submission).state != "done":
+        turn += 1
+        fleet.activate(models[turn % len(models)])
+    job = fleet.job(submission)
+    assert (job.items_faces, job.items_error) == (800, 0)
+    assert {len(models) for models in models_of_chunks(fleet, job.id)} == {1}
+    last = models[turn % len(models)]
+    wait_until(lambda: serving(fleet) == {last}, "both slots serve the last one")
+    with fleet.database.read() as session:
+        assert session.scalar(select(func.count(distinct(Item.model_id)))) > 1

@@ -8,6 +8,7 @@ from core.settings import Settings
 from db.engine import Database
 from db.nodes import NodeReport, report_node
 from db.registry import activate_model, get_model
+from db.swaps import FailedSwap, report_failures
 from scripts import check_machine, check_services
 from scripts.check import Finding, Level, run_check
 from tests import ledger
@@ -111,6 +112,23 @@ def test_a_worker_behind_the_active_model_is_a_warning(home: Path, database: Dat
     findings = check_services.check_workers(settings(home))
     assert levels(findings) == [Level.WARN, Level.OK]
     assert "w/0 do not serve" in findings[0].detail
+
+
+def test_a_model_that_should_stand_beside_and_cannot_be_loaded_is_a_warning(home: Path, database: Database) -> None:
+    activate(database)
+    report(database, "train", "t/0")
+    report(database, "identify", "w/0", generation=1)
+    with database.write() as session:
+        other = ledger.add_model(session, "b" * 64)
+        failure = FailedSwap(
+            model_id=other, generation=None, code="artifact_missing", message="It is gone.", attempts=1, at=ledger.NOW
+        )
+        report_failures(session, "w/0", [failure], ledger.NOW)
+
+    findings = check_services.check_workers(settings(home))
+    assert levels(findings) == [Level.WARN, Level.OK]
+    assert "w/0 cannot load v2, which should stand beside: It is gone." in findings[0].detail
+    assert findings[0].remedy == "facefleet model show v2"
 
 
 def activate(database: Database) -> None:

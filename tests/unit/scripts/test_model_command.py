@@ -10,6 +10,7 @@ from core.models.store import ModelStore
 from core.records import PersonClass
 from db import audit, beside, registry
 from db.engine import Database
+from db.swaps import FailedSwap, report_failures
 from db.tables import Model
 from scripts.common import current_user
 from tests import ledger
@@ -174,6 +175,26 @@ def test_lists_and_pages_of_models_say_their_state_and_what_the_gate_said(
     text = run("model", "show", "v3").out
     assert text.count("named right 3 of 9 held-out photos") == 1
     assert "decides 25.0 % of the chunks" in run("model", "show", "v2").out
+
+
+def test_a_model_says_where_it_could_not_be_loaded(run: Run, database: Database, models: list[Model]) -> None:
+    failure = FailedSwap(
+        model_id=models[1].id, generation=2, code="artifact_missing", message="It is gone.", attempts=2, at=ledger.NOW
+    )
+    with database.write() as session:
+        report_failures(session, "w/0", [failure], ledger.NOW)
+    assert "w/0 could not load v2 (2 times since" in run("model", "show", "v2").out
+    [failed] = run("model", "show", "v2", "--json").document["failed_swaps"]
+    assert (failed["worker"], failed["code"], failed["attempts"], failed["ended_at"]) == (
+        "w/0",
+        "artifact_missing",
+        2,
+        None,
+    )
+    with database.write() as session:
+        report_failures(session, "w/0", [], ledger.NOW)
+    assert ", until 2026-11-23" in run("model", "show", "v2").out
+    assert run("model", "show", "v1", "--json").document["failed_swaps"] == []
 
 
 def test_a_model_is_exported_as_it_was_registered(

@@ -70,6 +70,50 @@ print(limit.outgrown)
     assert run(work) == "False\n"
 
 
+@pytest.mark.parametrize("inner", ["loading", "held"], ids=["begun during the work", "begun before the work"])
+def test_a_model_that_is_loaded_meanwhile_has_room_of_its_own(inner: str) -> None:
+    outer = "held" if inner == "loading" else "loading"
+    work = f"""
+print(bool(library.malloc(1500 * MIB)))
+with limit.{outer}(), limit.{inner}():
+    print(bool(library.malloc(1500 * MIB)), bool(library.malloc(800 * MIB)))
+with limit.held():
+    print(bool(library.malloc(1500 * MIB)))
+"""
+    assert run(work) == "True\nTrue False\nFalse\n"
+
+
+def test_a_process_is_not_worn_out_by_a_model_that_is_being_loaded() -> None:
+    work = """
+with limit.held():
+    pass
+kept = bytearray(b"x") * (600 * MIB)
+with limit.loading():
+    print(limit.outgrown)
+print(limit.outgrown)
+"""
+    assert run(work) == "False\nTrue\n"
+
+
+def test_what_loading_left_is_given_back_unless_photos_are_worked_on() -> None:
+    work = """
+from workers.memory import _use, keep_freed_memory
+keep_freed_memory()
+def load():
+    parts = [bytearray(b"x") * (4 * MIB) for _ in range(30)]
+    pins = [bytearray(1 << 10) for _ in parts]
+    return pins
+pins = load()
+before = _use().resident
+with limit.held():
+    limit.tidy()
+    print(_use().resident > before - 10 * MIB)
+limit.tidy()
+print(_use().resident < before - 100 * MIB)
+"""
+    assert run(work) == "True\nTrue\n"
+
+
 def test_a_limit_that_leaves_no_room_for_sound_photos_is_raised() -> None:
     work = "limit = MemoryLimit(1)\nwith limit.held():\n    print(bool(library.malloc(400 * MIB)))"
     assert LEAST_ROOM_BYTES == 512 << 20

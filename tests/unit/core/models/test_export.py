@@ -12,7 +12,7 @@ from core.errors import ModelParityError
 from core.images.decode import DECODE_PATH
 from core.models.artifact import unpack_artifact
 from core.models.export import draw_golden_crops, export_model, write_artifact
-from core.models.parity import EXPORT_TOLERANCE, Outputs, check_parity
+from core.models.parity import BFLOAT16_TOLERANCE, EXPORT_TOLERANCE, Outputs, check_parity
 from core.models.variants import to_outputs
 from core.nets.registry import NETWORKS
 from core.nets.servable import Servable
@@ -32,6 +32,28 @@ def test_a_reloaded_model_answers_as_the_eager_network(tmp_path: Path) -> None:
     check_parity(artifact.golden.outputs, _answer(network, artifact.golden.crops), EXPORT_TOLERANCE, "golden")
     assert np.array_equal(artifact.gallery, network.gallery.numpy())
     assert artifact.manifest == make_manifest()
+
+
+def test_frozen_copies_answer_as_the_network_in_their_precision(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = Servable(NETWORKS["compact"].build(3, 32)).eval()
+    manifest = make_manifest(input_size_px=32, embedding_dim=network.embedding_dim)
+    write_artifact(network, np.eye(3, network.embedding_dim, dtype=np.float32), manifest, tmp_path / "model.pt")
+    artifact = unpack_artifact((tmp_path / "model.pt").read_bytes())
+    full, low = artifact.load_frozen(False), artifact.load_frozen(True)
+    assert full is not None and low is not None
+    golden = artifact.golden
+    check_parity(golden.outputs, _answer(full, golden.crops), EXPORT_TOLERANCE, "float32")
+    check_parity(golden.outputs, _answer(low, golden.crops), BFLOAT16_TOLERANCE, "bfloat16")
+    assert not np.array_equal(_answer(low, golden.crops).embeddings, _answer(full, golden.crops).embeddings)
+
+
+def test_a_network_without_a_backbone_has_no_copy_in_bfloat16(tmp_path: Path) -> None:
+    network = make_network(3)
+    write_artifact(network, network.gallery.numpy(), make_manifest(), tmp_path / "model.pt")
+    artifact = unpack_artifact((tmp_path / "model.pt").read_bytes())
+    assert artifact.load_frozen(False) is not None
+    assert artifact.load_frozen(True) is None
 
 
 @pytest.mark.parametrize("backbone", sorted(NETWORKS))

@@ -8,15 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from torch import Tensor
 
 from core.models.engine import Engine, load_engine
 from core.models.holder import ModelHolder
 from core.models.store import ModelStore
 from core.models.wanted import WantedModel
 from tests.engines import StubLoader, serve, wanted
-from tests.factories import TinyServable, make_artifact, make_artifact_of, make_manifest, make_network, put_bytes
+from tests.factories import make_artifact, make_artifact_of, make_manifest, make_network, put_bytes
+from tests.networks import OutOfMemory, with_nan_weights
 
 
 @pytest.fixture
@@ -192,6 +191,27 @@ def test_an_error_that_no_one_foresaw_leaves_the_old_model_serving_too(holder: M
     ]
 
 
+def test_where_none_serves_the_one_before_does_until_the_newer_one_can(holder: ModelHolder, loader: StubLoader) -> None:
+    loader.break_file("2" * 64)
+    for _ in range(2):  # as a worker polls: the first time it does not know yet that the newer one fails
+        holder.want(wanted(2, generation=2), None, wanted(1, generation=1))
+        assert holder.wait_loaded(30)
+    until(lambda: holder.switch() is not None)
+    assert (place(holder), [failed.model.version for failed in holder.failures]) == ((1, 1), [2])
+    loader.bad.clear()
+    serve(holder, wanted(2, generation=3))
+    assert place(holder) == (2, 3)
+
+
+def test_the_one_before_is_not_loaded_where_another_serves(holder: ModelHolder, loader: StubLoader) -> None:
+    serve(holder, wanted(1, generation=1))
+    loader.break_file("3" * 64)
+    for _ in range(2):
+        holder.want(wanted(3, generation=3), None, wanted(2, generation=2))
+        assert holder.wait_loaded(30)
+    assert "2" * 64 not in loader.calls
+
+
 def test_a_newer_generation_does_not_wait_for_a_failed_one(holder: ModelHolder, loader: StubLoader) -> None:
     loader.break_file("1" * 64)
     serve(holder, wanted(1, generation=1))
@@ -222,21 +242,6 @@ def test_a_closed_holder_holds_nothing(holder: ModelHolder, loader: StubLoader) 
     assert (holder.current, loader.open_shas) == (None, [])
 
 
-class OutOfMemory(TinyServable):
-    """Asks for more memory than any machine has."""
-
-    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        room = torch.zeros([1 << 24, 1 << 24])
-        embeddings = room[: crops.shape[0], :9]
-        return embeddings, embeddings @ self.gallery.t()
-
-
-def nan_weights(store: ModelStore) -> str:
-    network = make_network(3)
-    network.gallery[0, 0] = float("nan")
-    return make_artifact_of(store, network, make_manifest())
-
-
 def another_file(store: ModelStore) -> str:
     """A good file under the name of another one."""
     good, other = make_artifact(store, seed=1), make_artifact(store, seed=2)
@@ -249,7 +254,7 @@ BAD: dict[str, tuple[Callable[[ModelStore], str], str]] = {
     "missing": (lambda store: "0" * 64, "artifact_missing"),
     "corrupt": (lambda store: put_bytes(store, b"junk"), "artifact_corrupt"),
     "wrong hash": (another_file, "artifact_corrupt"),
-    "NaN weights": (nan_weights, "model_parity"),
+    "NaN weights": (lambda store: make_artifact_of(store, with_nan_weights(), make_manifest()), "model_parity"),
     "wrong class count": (lambda store: make_artifact_of(store, make_network(4), make_manifest()), "model_parity"),
     "out of memory": (
         lambda store: make_artifact_of(store, OutOfMemory(make_network(3).gallery), make_manifest()),
