@@ -92,9 +92,23 @@ def load_corrections(session: Session, photo_sha256s: Sequence[str]) -> Correcti
         session: that of the transaction that stores the outcomes.
         photo_sha256s: of the photos' bytes.
     """
+    hold_corrections(session)
+    return read_corrections(session, photo_sha256s)
+
+
+def hold_corrections(session: Session) -> None:
+    """Let nobody correct before this transaction ends: it stores outcomes, in line with all that was said until now."""
     if _is_postgresql(session):
         session.connection().exec_driver_sql(_HOLD)
-    return read_corrections(session, photo_sha256s)
+
+
+def last_said(session: Session) -> tuple[int | None, Mapping[int, int]]:
+    """Return the newest label, and who counts as whom: while these stay as they are, no correction was made.
+
+    Corrections are made one after the other (`hold_outcomes`), so a newer label always has a higher number.
+    """
+    newest = session.connection().exec_driver_sql("SELECT max(id) FROM labels").scalar_one()
+    return newest, load_merges(session)
 
 
 def read_corrections(session: Session, photo_sha256s: Sequence[str]) -> Corrections:
@@ -122,6 +136,11 @@ def load_rule(session: Session, model_id: int) -> RejectRule | None:
     """Return a model's reject rule; None when its manifest holds none."""
     rule = session.scalar(select(Model.manifest["rule"]).where(Model.id == model_id))  # not all the people
     return None if rule is None else RejectRule.from_json(rule)
+
+
+def load_threshold(session: Session, model_id: int) -> float | None:
+    """Return the threshold of a model's reject rule; None when it has none."""
+    return session.scalar(select(Model.threshold).where(Model.id == model_id))
 
 
 def standing(labels: Iterable[Any], merges: Mapping[int, int]) -> list[Said]:

@@ -7,8 +7,9 @@ import numpy as np
 
 from core.clock import utc_now
 from core.faces.rule import RejectRule
-from core.records import FaceOutcome, FacesMode, ItemOutcome, JobState, ModelState
+from core.records import FaceOutcome, FacesMode, ItemOutcome, JobState, ModelState, RankedPerson
 from db.bulk import Bulk, json_text
+from db.rankings import pack_ranking
 from db.tables import Embedding, Face, Item, Job, Model, Person
 from scripts.deciding import DecidingModel
 
@@ -94,7 +95,7 @@ def _job(count: int) -> Job:
 
 def _store_page(connection: "Connection", faces: MadeUpFaces, ordinals: range) -> None:
     bulk, size = Bulk(connection), faces.row_bytes
-    top = json_text([{"person_id": person, "similarity": 0.25} for person in range(1, 6)])
+    ranking = pack_ranking([RankedPerson(person_id=person, similarity=0.25) for person in range(1, 6)])
     at = bulk.time(utc_now())
     items = ("job_id", "ordinal", "uri", "outcome", "sha256", "width_px", "height_px", "model_id", "decided_at")
     bulk.insert(
@@ -104,8 +105,8 @@ def _store_page(connection: "Connection", faces: MadeUpFaces, ordinals: range) -
         ((1, n, f"/album/{n:08}.jpg", ItemOutcome.FACES.value, f"{n:064x}", 640, 480, 1, at) for n in ordinals),
     )
     box = ("x1", "y1", "x2", "y2", "landmarks_px", "quality", "quality_reasons")
-    decided = ("outcome", "candidate_id", "similarity", "confidence", "top_k", "model_id")
-    row = (10.0, 20.0, 110.0, 140.5, _LANDMARKS, 0.75, "[]", FaceOutcome.UNKNOWN.value, 1, 0.25, 0.1, top, 1)
+    decided = ("outcome", "candidate_id", "similarity", "confidence", "ranking", "top_k", "model_id")
+    row = (10.0, 20.0, 110.0, 140.5, _LANDMARKS, 0.75, "[]", FaceOutcome.UNKNOWN.value, 1, 0.25, 0.1, ranking, "[]", 1)
     bulk.insert(
         Face,
         ("job_id", "ordinal", "face_index", *box, *decided),
