@@ -220,6 +220,7 @@ class Item(Base):
     sha256: Mapped[str | None] = mapped_column(String(64))
     width_px: Mapped[int | None] = mapped_column(Integer)
     height_px: Mapped[int | None] = mapped_column(Integer)
+    # Of when it was looked at; faces that were decided about later say so themselves.
     model_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("models.id"))
     decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
@@ -264,7 +265,9 @@ class Face(Base):
             sqlite_where=text("outcome = 'unknown' AND label_id IS NULL"),
             postgresql_where=text("outcome = 'unknown' AND label_id IS NULL"),
         ),
-        {"sqlite_with_rowid": False},
+        # Room in each block for the next version of all its rows: PostgreSQL then touches no index for them. Without
+        # it, the first pass over all faces doubles the table, and its indexes too.
+        {"sqlite_with_rowid": False, "postgresql_with": {"fillfactor": 45}},
     )
     # People and models are never deleted. Foreign keys to them, looked up with each face that is written, took a third
     # of the time of writing (docs/decisions/0017-rescore.md).

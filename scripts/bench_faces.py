@@ -1,6 +1,6 @@
 """Made-up faces of a ledger, for `facefleet bench rescore`: embeddings, rows, and a model that knows some people."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +34,8 @@ class MadeUpFaces:
     """One after the other, as they are stored."""
     model: DecidingModel
     """Has the number 2; the faces were decided by number 1."""
+    retrained: DecidingModel
+    """Has the number 3, and sees people a little differently: hardly a name changes, and every similarity."""
 
     @property
     def row_bytes(self) -> int:
@@ -56,7 +58,9 @@ def make_faces(count: int, people: int) -> MadeUpFaces:
     model = DecidingModel(
         model_id=2, backbone_sha256=_BACKBONE, gallery=gallery, person_ids=np.arange(1, people + 1), rule=_RULE
     )
-    return MadeUpFaces(count=count, stored=b"".join(parts), model=model)
+    moved = gallery + 0.002 * drawn.standard_normal(gallery.shape, dtype=np.float32)
+    retrained = replace(model, model_id=3, gallery=moved / np.linalg.norm(moved, axis=1, keepdims=True))
+    return MadeUpFaces(count=count, stored=b"".join(parts), model=model, retrained=retrained)
 
 
 def store_faces(database: "Database", faces: MadeUpFaces) -> None:
@@ -66,7 +70,7 @@ def store_faces(database: "Database", faces: MadeUpFaces) -> None:
     with database.write() as session:
         names = [f"Person {number}" for number in range(people)]
         session.add_all(Person(name=name, name_key=name.lower(), created_at=now) for name in names)
-        for number in (1, 2):
+        for number in (1, 2, 3):
             made_up: dict[str, Any] = {"backbone": "made up", "recipe": "made up", "manifest": {}}
             session.add(Model(id=number, sha256=str(number) * 64, state=ModelState.RETIRED, created_at=now, **made_up))
         session.add(_job(faces.count))

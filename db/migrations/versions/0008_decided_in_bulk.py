@@ -28,6 +28,7 @@ def upgrade() -> None:
     else:
         for name in _FOREIGN_KEYS:
             op.drop_constraint(name, "faces", type_="foreignkey")
+        op.execute("ALTER TABLE faces SET (fillfactor = 45)")
     op.add_column("models", sa.Column("threshold", sa.Double(), nullable=True))
     op.add_column("faces", sa.Column("review_order", sa.Double(), nullable=True))
     op.add_column("faces", sa.Column("ranking", sa.LargeBinary(), nullable=True))
