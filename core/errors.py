@@ -15,6 +15,8 @@
     │   ├── JobStateError
     │   ├── IdempotencyConflictError
     │   ├── ActivationConflictError
+    │   ├── ModelStateError
+    │   ├── ForeignStoreError
     │   ├── UnknownWeightsError
     │   ├── WeightsManifestError
     │   └── FleetRunningError
@@ -42,6 +44,7 @@
     │   ├── DatabaseUnreachableError
     │   │   └── DatabaseFullError
     │   ├── DiskFullError
+    │   ├── ArtifactsUnreachableError
     │   ├── WeightsUnreachableError
     │   ├── DatabaseSchemaError
     │   └── FleetStartError
@@ -165,6 +168,18 @@ class ActivationConflictError(InputError):
     """Somebody else activated a model in the same moment."""
 
     code = "activation_conflict"
+
+
+class ModelStateError(InputError):
+    """The model is in a state in which this cannot be done to it."""
+
+    code = "model_state"
+
+
+class ForeignStoreError(InputError):
+    """Most of what lies in the model store is of no model of this ledger: it may belong to another one."""
+
+    code = "foreign_store"
 
 
 class UnknownWeightsError(InputError):
@@ -323,6 +338,12 @@ class DiskFullError(ServiceError):
     """The disk that holds artifacts, checkpoints or other files is full."""
 
     code = "disk_full"
+
+
+class ArtifactsUnreachableError(ServiceError):
+    """The store of the model artifacts did not answer."""
+
+    code = "artifacts_unreachable"
 
 
 class WeightsUnreachableError(ServiceError):

@@ -22,6 +22,7 @@ from core.records import FacesMode, PhotoResult, PhotoTask
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from core.faces.rule import RejectRule
     from core.images.decode import DecodeLimits
     from core.models.engine import Engine
 
@@ -104,6 +105,7 @@ class Recogniser:
         on_progress: Callable[[int], None] | None = None,
         *,
         faces: FacesMode = FacesMode.CROP,
+        fpir: float | None = None,
     ) -> list[PhotoResult]:
         """Look at photos.
 
@@ -112,6 +114,8 @@ class Recogniser:
             on_progress: called on this thread with the number of photos that have their outcome, after every batch
                 and about every second while photos are slow to come. What it raises ends the call.
             faces: whether each photo is one face, or faces are to be found in it.
+            fpir: share of strangers that may get a name, within core.faces.rule.FPIR_RANGE; None: as the model was
+                trained for.
 
         Returns:
             One outcome a task, in the same order. A photo that cannot be used has an error and harms no other.
@@ -122,6 +126,7 @@ class Recogniser:
         """
         self._check_mode(faces)
         loader = PhotoLoader(reader=self._reader, source=self._source, timeout_s=self._limits.timeout_s)
+        rule = self._engine.manifest.rule.for_job(fpir)
         results: list[PhotoResult] = []
         progress = _Progress(results, on_progress)
         loading = self._prefetcher.map(
@@ -129,7 +134,7 @@ class Recogniser:
         )
         with closing(loading) as photos:
             for group in self._groups(photos, progress.tick):
-                results.extend(self._settle(group))
+                results.extend(self._settle(group, rule))
                 progress.report()
         return results
 
@@ -159,13 +164,13 @@ class Recogniser:
         if group:
             yield group
 
-    def _settle(self, photos: list[LoadedPhoto]) -> list[PhotoResult]:
+    def _settle(self, photos: list[LoadedPhoto], rule: "RejectRule") -> list[PhotoResult]:
         """Give every photo of a group its outcome."""
-        seen = iter(self._look_at([crop for photo in photos for crop in photo.crops]))
+        seen = iter(self._look_at([crop for photo in photos for crop in photo.crops], rule))
         people = [person.person_id for person in self._engine.manifest.classes]
         return [photo_result(photo, [next(seen) for _ in photo.crops], people) for photo in photos]
 
-    def _look_at(self, crops: list[FaceCrop]) -> list[SeenFace]:
+    def _look_at(self, crops: list[FaceCrop], rule: "RejectRule") -> list[SeenFace]:
         """Run the network over crops, batch by batch, and decide."""
         manifest = self._engine.manifest
         seen: list[SeenFace] = []
@@ -175,7 +180,7 @@ class Recogniser:
                 self._batch[row] = crop.pixels
             channels_first: NDArray[np.uint8] = self._batch[: len(part)].transpose(0, 3, 1, 2)
             embeddings, logits = self._run(channels_first)
-            matches = decide(embeddings, logits, self._engine.gallery, manifest.rule)
+            matches = decide(embeddings, logits, self._engine.gallery, rule)
             kept = embeddings_to_keep(embeddings, manifest.backbone_sha256)
             seen.extend(
                 SeenFace(crop=crop, match=match, embedding=e)

@@ -71,6 +71,7 @@ class ModelState(StrEnum):
     """Where a model version stands."""
 
     CANDIDATE = "candidate"  # registered, not serving
+    SHADOW = "shadow"  # stands beside the active one: scores a share of the chunks, or decides it
     ACTIVE = "active"  # serving
     RETIRED = "retired"  # served once
     REJECTED = "rejected"  # judged and refused
@@ -199,6 +200,8 @@ class Example:
     """Of the file's bytes when it was imported."""
     box_xyxy_px: tuple[float, float, float, float] | None = None
     """Which of its faces is meant, in pixels of the upright original; None for its only one."""
+    shows: int | None = None
+    """Of a stranger in a test photo, the person's id where that is known: another model may know them."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from core.errors import SettingError
 
 _PREFIX = "FACEFLEET_"
+_LOCAL = "file://"
 
 
 def _setting(default: Any, doc: str, low: float | None = None, high: float | None = None) -> Any:
@@ -32,7 +34,11 @@ class Settings:
     redis_url: str = _setting(
         "", "Redis URL. Empty: the Redis that `facefleet up` starts, found through the home folder."
     )
-    artifacts: str = _setting("", "Folder that holds the model artifacts. Empty: `artifacts` in the home folder.")
+    artifacts: str = _setting(
+        "",
+        "Where the model artifacts lie: a folder, or a URI of a store that fsspec knows, such as "
+        "`s3://bucket/models`. Empty: `artifacts` in the home folder.",
+    )
     weights: str = _setting(
         "",
         "Folder looked in for pretrained weights, `NAME/FILE`, before `weights` in the home folder. Never written to.",
@@ -50,6 +56,18 @@ class Settings:
     read_threads: int = _setting(2, "Threads of one worker process that read and decode photos.", low=1, high=64)
     lease_s: float = _setting(
         60.0, "Seconds a worker owns a chunk, or a trainer a run, without a sign of progress.", low=1, high=86_400
+    )
+    retrain_after_labels: int = _setting(
+        0,
+        "Labels after which the newest training that gave a model is repeated by itself. 0: never.",
+        low=0,
+        high=1_000_000,
+    )
+    retrain_after_hours: float = _setting(
+        0.0,
+        "Hours after a training after which it is repeated by itself, where anything was labelled since. 0: never.",
+        low=0,
+        high=100_000,
     )
     sweep_interval_s: float = _setting(5.0, "Seconds between two rounds of the sweeper.", low=0.1, high=3600)
     model_poll_s: float = _setting(
@@ -95,9 +113,16 @@ class Settings:
         return self.database_url or f"sqlite:///{self.home / 'facefleet.db'}"
 
     @property
+    def artifacts_uri(self) -> str | None:
+        """The URI of the model store; None when it is a folder of this machine."""
+        return self.artifacts if "://" in self.artifacts and not self.artifacts.startswith(_LOCAL) else None
+
+    @property
     def artifacts_dir(self) -> Path:
-        """The folder of the model store."""
-        return Path(self.artifacts).expanduser().absolute() if self.artifacts else self.home / "artifacts"
+        """The folder of the model store, or of what this machine has fetched from it."""
+        if not self.artifacts or self.artifacts_uri is not None:
+            return self.home / "artifacts"
+        return Path(unquote(self.artifacts.removeprefix(_LOCAL))).expanduser().absolute()
 
     @property
     def weights_dir(self) -> Path:

@@ -38,6 +38,8 @@ class ChunkLease:
     chunk_id: int
     job_id: int
     faces_mode: str
+    fpir: float | None
+    """Share of strangers that may get a name; None: as the model was trained for."""
     first_ordinal: int
     item_count: int
     token: str

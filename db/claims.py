@@ -66,6 +66,7 @@ def _claim_first_chunk(session: Session, job_id: int, worker: str, now: datetime
         chunk_id=chunk.id,
         job_id=job_id,
         faces_mode=job.faces_mode,
+        fpir=job.fpir,
         first_ordinal=chunk.first_ordinal,
         item_count=chunk.item_count,
         token=secrets.token_hex(16),
@@ -127,7 +128,7 @@ _TAKE_TURN = (
     .where(Job.id == bindparam("job"), Job.state == JobState.RUNNING)
     # Where a claim of the same job came first, PostgreSQL looks again at this row, but not at the others.
     .values(last_claim=case((Job.last_claim > _LAST_CLAIM, Job.last_claim), else_=_LAST_CLAIM) + 1)
-    .returning(Job.faces_mode, Job.max_parallel)
+    .returning(Job.faces_mode, Job.max_parallel, Job.fpir)
     .execution_options(synchronize_session=False)
 )
 _IN_WORK = _chunks_in_work(bindparam("job"))

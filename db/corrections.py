@@ -25,15 +25,15 @@ from core.faces.corrections import (
 from core.faces.rule import RejectRule
 from core.records import FaceResult, PhotoResult, Verdict
 from db.bulk import in_pages
+from db.locks import take_turn
 from db.merges import load_merges
-from db.tables import Label, Model, Photo
+from db.tables import Job, Label, Model, Photo
 
 _LOCK = 0x66616365_66697865
 """Of PostgreSQL's advisory locks: shared by those who store outcomes, held alone by whoever corrects."""
 _PAGE = 1000
 # In the driver's own words, as in db/bulk.py: these are asked with every chunk that is stored, and find nothing mostly.
 _HOLD = f"SELECT pg_advisory_xact_lock_shared({_LOCK})"
-_HOLD_ALONE = f"SELECT pg_advisory_xact_lock({_LOCK})"
 _PHOTOS_ON_POSTGRESQL = "SELECT id FROM photos WHERE sha256 = ANY(%s)"
 _PHOTOS_ON_SQLITE = "SELECT id FROM photos WHERE sha256 IN (SELECT value FROM json_each(?))"
 _LABELS = (
@@ -128,19 +128,29 @@ def hold_outcomes(session: Session) -> None:
 
     Called before anything else is locked. On SQLite a write transaction is alone anyway.
     """
-    if _is_postgresql(session):
-        session.connection().exec_driver_sql(_HOLD_ALONE)
+    take_turn(session, _LOCK)
 
 
-def load_rule(session: Session, model_id: int) -> RejectRule | None:
-    """Return a model's reject rule; None when its manifest holds none."""
+def load_rule(session: Session, model_id: int, job_id: int) -> RejectRule | None:
+    """Return the reject rule of a model for the faces of a job; None when its manifest holds none."""
     rule = session.scalar(select(Model.manifest["rule"]).where(Model.id == model_id))  # not all the people
-    return None if rule is None else RejectRule.from_json(rule)
+    return None if rule is None else RejectRule.from_json(rule).for_job(fpir_of_job(session, job_id))
 
 
-def load_threshold(session: Session, model_id: int) -> float | None:
-    """Return the threshold of a model's reject rule; None when it has none."""
-    return session.scalar(select(Model.threshold).where(Model.id == model_id))
+def fpir_of_job(session: Session, job_id: int) -> float | None:
+    """Return the share of strangers that a job asked for; None when it asked for none."""
+    return session.scalar(select(Job.fpir).where(Job.id == job_id))
+
+
+def load_threshold(session: Session, model_id: int, job_id: int) -> float | None:
+    """Return the threshold of a model for the faces of a job; None when it has no reject rule.
+
+    Asked with every chunk that is stored, so a job that asks for nothing of its own does without the manifest.
+    """
+    if fpir_of_job(session, job_id) is None:
+        return session.scalar(select(Model.threshold).where(Model.id == model_id))
+    rule = load_rule(session, model_id, job_id)
+    return None if rule is None else rule.threshold
 
 
 def standing(labels: Iterable[Any], merges: Mapping[int, int]) -> list[Said]:

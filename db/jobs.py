@@ -28,6 +28,8 @@ class NewJob:
     idempotency_key: str | None = None
     max_parallel: int | None = None
     """Chunks of it that workers may hold at once; None for any number."""
+    fpir: float | None = None
+    """Share of strangers that may get a name, within core.faces.rule.FPIR_RANGE; None: as models were trained for."""
 
 
 def create_job(session: Session, new: NewJob, now: datetime) -> Job:
@@ -38,6 +40,7 @@ def create_job(session: Session, new: NewJob, now: datetime) -> Job:
         request_digest=new.request_digest,
         faces_mode=new.faces_mode,
         max_parallel=new.max_parallel,
+        fpir=new.fpir,
         state=JobState.SUBMITTING,
         created_at=now,
         touched_at=now,

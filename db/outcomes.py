@@ -66,12 +66,12 @@ def store_results(session: Session, job_id: int, results: Sequence[PhotoResult],
         model_id: the model that decided.
         now: aware time.
     """
-    results, labels = _corrected(session, results, model_id)
+    results, labels = _corrected(session, job_id, results, model_id)
     bulk = Bulk(session.connection())
     decided_at = bulk.time(now)
     items = (_item_values(job_id, result, model_id, decided_at) for result in results)
     bulk.update(Item, ITEM_VALUES, ("job_id", "ordinal"), items)
-    threshold = load_threshold(session, model_id)
+    threshold = load_threshold(session, model_id, job_id)
     faces = (
         (
             *_face_values(job_id, result.ordinal, face, model_id),
@@ -89,13 +89,13 @@ def store_results(session: Session, job_id: int, results: Sequence[PhotoResult],
 
 
 def _corrected(
-    session: Session, results: Sequence[PhotoResult], model_id: int
+    session: Session, job_id: int, results: Sequence[PhotoResult], model_id: int
 ) -> tuple[Sequence[PhotoResult], dict[tuple[int, int], int]]:
     """Return results as they are under what people said, and the label that bears on a face, by ordinal and index."""
     corrections = load_corrections(session, [result.sha256 for result in results if result.sha256 and result.faces])
     if not corrections:
         return results, {}
-    rule = load_rule(session, model_id)
+    rule = load_rule(session, model_id, job_id)
     labels: dict[tuple[int, int], int] = {}
     corrected = []
     for result in results:

@@ -181,7 +181,13 @@ def training_set(session: Session) -> tuple[list[PersonClass], list[Example], li
         # A test photo of somebody without training photos is a photo of a stranger to the model.
         number = index.get(photo.person_id, -1)
         examples[photo.split].append(
-            Example(uri=photo.uri, class_index=number, sha256=photo.sha256, box_xyxy_px=photo.box_xyxy_px)
+            Example(
+                uri=photo.uri,
+                class_index=number,
+                sha256=photo.sha256,
+                box_xyxy_px=photo.box_xyxy_px,
+                shows=photo.person_id if number < 0 else None,
+            )
         )
     for spoken in _faces_spoken_of(session):
         not_classes = tuple(sorted(index[person] for person in spoken.held.is_not if person in index))

@@ -100,13 +100,14 @@ def redecide(session: Session, faces: Sequence[StoredFace], before: Corrections,
     Returns:
         How many faces changed.
     """
-    rules: dict[int, RejectRule | None] = {}
+    rules: dict[tuple[int, int], RejectRule | None] = {}
     counts: dict[int, Counter[str]] = defaultdict(Counter)
     changes: list[dict[str, Any]] = []
     for stored in faces:
-        if stored.model_id not in rules:
-            rules[stored.model_id] = load_rule(session, stored.model_id)
-        rule = rules[stored.model_id]
+        decided_by = stored.model_id, stored.key.job_id
+        if decided_by not in rules:
+            rules[decided_by] = load_rule(session, *decided_by)
+        rule = rules[decided_by]
         face, label_id = _decided(stored, before, after, rule)
         if face == stored.face and label_id == stored.label_id:
             continue

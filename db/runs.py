@@ -5,17 +5,20 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
+from sqlalchemy.orm import Session, aliased
 
 from core.errors import LeaseLostError, UnknownIdError
 from core.records import EpochProgress, RunState
 from db.ids import insert_with_public_id
+from db.locks import take_turn
 from db.tables import Run, RunEpoch
 from db.upsert import upsert
 
 # A run that was claimed this often and never ended is given up: it kills its trainer.
 MAX_ATTEMPTS = 3
+_LOCK = 0x66616365_636C6D72
+"""Two trainers that claim two runs in the same moment would both find that none is on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +42,24 @@ def create_run(session: Session, *, recipe: str, options: dict[str, Any], now: d
 
 
 def claim_run(session: Session, run_id: int, worker: str, now: datetime, lease_s: float) -> RunLease | None:
-    """Take a run that is queued, or whose lease ran out; None when it is not to be had."""
+    """Take a run that is queued, or whose lease ran out; None when it is not to be had, or while another run is on.
+
+    One run is on at a time: the next is to be judged against what this one gives, on labels that are read after it.
+    """
+    take_turn(session, _LOCK)
     token = secrets.token_hex(16)
+    other = aliased(Run)
+    another_is_on = exists().where(other.state == RunState.RUNNING, other.lease_until >= now, other.id != run_id)
     claimable = or_(Run.state == RunState.QUEUED, and_(Run.state == RunState.RUNNING, Run.lease_until < now))
     claimed = session.execute(
         update(Run)
-        .where(Run.id == run_id, claimable, Run.attempts < MAX_ATTEMPTS, Run.cancel_requested.is_(False))
+        .where(
+            Run.id == run_id,
+            claimable,
+            Run.attempts < MAX_ATTEMPTS,
+            Run.cancel_requested.is_(False),
+            ~another_is_on,
+        )
         .values(
             state=RunState.RUNNING,
             attempts=Run.attempts + 1,
@@ -86,16 +101,13 @@ def heartbeat(session: Session, lease: RunLease, now: datetime, lease_s: float) 
     return cancel
 
 
-def set_stage(session: Session, lease: RunLease, stage: str, dataset_digest: str | None = None) -> None:
-    """Say what the run does now, and once known, on which dataset.
+def set_stage(session: Session, lease: RunLease, stage: str, **known: Any) -> None:
+    """Say what the run does now, and what is known of it by then: its `dataset_digest`, its `environment`.
 
     Raises:
         LeaseLostError: another trainer owns the run.
     """
-    values: dict[str, Any] = {"stage": stage}
-    if dataset_digest is not None:
-        values["dataset_digest"] = dataset_digest
-    _update_held(session, lease, values)
+    _update_held(session, lease, {"stage": stage, **known})
 
 
 def record_epoch(session: Session, lease: RunLease, progress: EpochProgress) -> None:
@@ -225,6 +237,12 @@ def find_to_ring(session: Session, rung_before: datetime) -> list[int]:
     """Return queued runs that were not rung since `rung_before`, oldest first."""
     due = or_(Run.rung_at.is_(None), Run.rung_at < rung_before)
     return list(session.scalars(select(Run.id).where(Run.state == RunState.QUEUED, due).order_by(Run.id)))
+
+
+def oldest_in_progress(session: Session) -> datetime | None:
+    """Return when the oldest run that has begun and not ended was started; None when there is none."""
+    open_states = Run.state.in_([RunState.QUEUED, RunState.RUNNING])
+    return session.scalar(select(func.min(Run.started_at)).where(open_states))
 
 
 def mark_rung(session: Session, run_id: int, now: datetime) -> None:

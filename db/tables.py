@@ -9,6 +9,7 @@ from sqlalchemy import (
     CheckConstraint,
     DateTime,
     Dialect,
+    Double,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -128,6 +129,7 @@ class Job(Base):
     request_digest: Mapped[str] = mapped_column(String(64))
     faces_mode: Mapped[str] = mapped_column(String(10))
     max_parallel: Mapped[int | None] = mapped_column(Integer)  # chunks in work at once; NULL for any number
+    fpir: Mapped[float | None] = mapped_column(Double)  # share of strangers that may get a name; NULL: the model's own
     state: Mapped[str] = mapped_column(String(20))
     # Number of the claim that last took a chunk of it; 0 for none yet. Claims are counted over all jobs.
     last_claim: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0", index=True)
@@ -292,7 +294,7 @@ class Face(Base):
     review_order: Mapped[float | None]  # NULL: not asked about for what a model made of it; db/review_order.py
     ranking: Mapped[bytes | None]  # the nearest people: db/rankings.py; NULL where `top_k` has them
     decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # NULL: with its photo
-    # The ranking as it was stored before schema 0008; since then empty, for whoever runs an older version beside this.
+    # The ranking as it was stored before schema 0009; since then empty, for whoever runs an older version beside this.
     top_k: Mapped[list[dict[str, Any]]] = mapped_column(Json, default=list)
 
 
@@ -359,6 +361,11 @@ class Model(Base):
     run_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("runs.id"))
     parent_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("models.id"))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # Beside the active model: the share of chunks that it scores too, or that it decides instead; 0..1.
+    shadow_share: Mapped[float | None]
+    canary_share: Mapped[float | None]
+    gate: Mapped[dict[str, Any] | None] = mapped_column(Json)  # how it compared with the model that served
+    rejected_why: Mapped[str | None] = mapped_column(Text)
 
 
 class Activation(Base):
@@ -371,6 +378,8 @@ class Activation(Base):
     who: Mapped[str] = mapped_column(String(100))
     why: Mapped[str] = mapped_column(Text)
     at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # The generation that a rollback went back to, never one that is a rollback itself; NULL for a step forward.
+    restores: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class Run(Base):
@@ -392,6 +401,7 @@ class Run(Base):
     cancel_requested: Mapped[bool] = mapped_column(default=False)
     stage: Mapped[str | None] = mapped_column(String(40))  # what it does now, for whoever watches
     dataset_digest: Mapped[str | None] = mapped_column(String(64))
+    environment: Mapped[dict[str, Any] | None] = mapped_column(Json)  # versions, processor, device, threads
     activated: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

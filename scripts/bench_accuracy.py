@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from core.machine import describe_machine
 from core.settings import Settings
 from core.weights.spec import DEFAULT_EMBEDDER
 from core.weights.store import WeightsStore
 from scripts.bench_accuracy_report import print_accuracy
 from scripts.common import Invocation, command
 from scripts.failures import ExitCode
-from scripts.machine import describe_machine
 from scripts.output import make_console, write_json
 from scripts.photo_folders import find_labelled, find_photos
 from scripts.progress import show_progress

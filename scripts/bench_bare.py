@@ -72,7 +72,7 @@ def _serve(pipe: Connection, spec: NodeSpec, model: ServingModel, slot: int) -> 
     claim_cores(spec, slot)
     settings = spec.settings
     engine = load_engine(
-        ModelStore(settings.artifacts_dir).path(model.sha256),
+        ModelStore.from_settings(settings).path(model.sha256),
         model.sha256,
         spec.torch_device,
         batch_size=settings.batch_size,

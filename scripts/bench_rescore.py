@@ -11,8 +11,8 @@ import click
 
 from core.clock import utc_now
 from core.errors import InputError
+from core.machine import describe_machine
 from scripts.common import Invocation, command
-from scripts.machine import describe_machine
 from scripts.output import add_row, make_console, make_table, print_fields, say, write_json
 from scripts.progress import show_progress
 

@@ -14,13 +14,13 @@ from core.clock import utc_now
 from core.errors import TrainingError
 from core.images.sample import write_sample
 from core.images.sources import walk_sources
+from core.machine import describe_machine
 from core.records import FacesMode, JobState, RunState, SkipLog, Split
 from core.settings import Settings
 from db import jobs, registry, runs
 from db.engine import Database
 from db.registry import ServingModel
 from scripts.bench_bare import BareProcesses
-from scripts.machine import describe_machine
 from workers.doorbell import Doorbell
 from workers.enrolment import import_people
 from workers.submit import SubmitRequest, submit_job

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from core.settings import Settings
 from scripts.check import Check, Finding, fail, ok, warn
-from scripts.output import show_bytes
+from scripts.output import show_bytes, show_count
 
 _PYTHONS = ((3, 11), (3, 13))
 _FEW_BYTES_FREE = 5 * 2**30
@@ -78,7 +78,12 @@ def check_disk(settings: Settings) -> list[Finding]:
 
 
 def check_artifacts(settings: Settings) -> list[Finding]:
-    """May models be stored?"""
+    """May models be stored, or does the store answer that is not a folder?"""
+    if settings.artifacts_uri is not None:
+        from core.models.store import ModelStore
+
+        store = ModelStore.from_settings(settings)
+        return [ok("artifacts", f"{store.place} answers, {show_count(len(store.list_artifacts()), 'artifact')} in it")]
     folder = settings.artifacts_dir
     if os.access(_nearest_folder(folder), os.W_OK | os.X_OK):
         return [ok("artifacts", f"{folder} can be written")]

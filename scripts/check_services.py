@@ -57,7 +57,7 @@ def check_model(settings: Settings) -> list[Finding]:
         serving = serving_model(session)
     if serving is None:
         return [warn("model", "none is active: photos wait", "facefleet retrain --wait")]
-    ModelStore(settings.artifacts_dir).verify(serving.sha256)
+    ModelStore.from_settings(settings).verify(serving.sha256)
     return [ok("model", f"{serving.version} is active, its file is intact")]
 
 

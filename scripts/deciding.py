@@ -11,7 +11,7 @@ from core.errors import InputError
 from core.faces.corrections import gate_reasons
 from core.records import FaceOutcome
 from core.settings import Settings
-from db.corrections import Corrections, read_corrections
+from db.corrections import Corrections, fpir_of_job, read_corrections
 from db.ids import model_version
 from db.rankings import ENTRY_FIELDS, unpack_ranking
 from db.redecide import FaceKey, StoredFace, load_faces
@@ -65,7 +65,7 @@ def load_deciding_model(settings: Settings, model: "Model") -> DecidingModel:
             "to another and is not stored, so there is nothing to decide from. Nothing was changed; submit the photos "
             "again."
         )
-    store = ModelStore(settings.artifacts_dir)
+    store = ModelStore.from_settings(settings)
     store.verify(model.sha256)
     found = open_gallery(store.path(model.sha256))
     return DecidingModel(
@@ -86,6 +86,8 @@ class PageToDecide:
     """What people said of its photos."""
     spoken_of: dict[int, StoredFace]
     """Faces of those photos, by row."""
+    fpir: float | None
+    """The share of strangers that their job asked for; None when it asked for none."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -103,14 +105,14 @@ Loader = Callable[[Sequence[FaceKey]], Sequence[StoredFace]]
 
 
 def prepare_page(session: "Session", page: StoredPage) -> PageToDecide:
-    """Read what people said of a page's photos."""
+    """Read what people said of a page's photos, and what its job asked for."""
     photos = labelled_photos_of(session, page)
+    rows = [row for row, ordinal in enumerate(page.ordinals) if ordinal in photos]
     return PageToDecide(
         page=page,
         corrections=read_corrections(session, list(photos.values())),
-        spoken_of=_by_row(page, [row for row, place in enumerate(page.ordinals) if place in photos], loader(session))
-        if photos
-        else {},
+        spoken_of=_by_row(page, rows, loader(session)),
+        fpir=fpir_of_job(session, page.job_id),
     )
 
 
@@ -133,6 +135,7 @@ def decide_page(prepared: PageToDecide, model: DecidingModel, load: Loader) -> D
     low_quality = np.array(page.low_quality, bool)
     for row, face in faces.items():
         low_quality[row] = bool(gate_reasons(face.face.quality_reasons))
+    model = replace(model, rule=model.rule.for_job(prepared.fpir))
     decided = decide_stored(page.vectors, low_quality, model.gallery, model.rule)
     new = _as_columns(decided, model.person_ids, model.rule.threshold)
     if corrections.counts_as:

@@ -26,6 +26,7 @@ def job_document(job: "Job", now: datetime) -> dict[str, Any]:
         "seconds": None if seconds is None else round(seconds, 3),
         "images_per_s": round(rate, 2) if rate else None,
         "eta_s": round(left / rate, 1) if rate and job.state == JobState.RUNNING else None,
+        "threshold_fpir": job.fpir,
     }
 
 
@@ -65,11 +66,19 @@ def model_summary(model: "Model", generation: int | None) -> dict[str, Any]:
         model: the row.
         generation: the newest activation it serves under; None when it does not serve.
     """
+    from db.ids import model_version
+
     manifest = model.manifest
     return {
         **model_document(model),
         "recipe": model.recipe,
         "state": model.state,
+        "reason": model.rejected_why or (model.gate or {}).get("reason"),
+        "parent": None if model.parent_id is None else model_version(model.parent_id),
+        "licence": manifest.get("licence"),
+        "dataset_digest": manifest["dataset_digest"],
+        "shadow_share": model.shadow_share,
+        "canary_share": model.canary_share,
         "serves": model.state == ModelState.ACTIVE,
         "generation": generation,
         "photos": manifest["train_count"],

@@ -102,7 +102,7 @@ def evaluate(
     candidate = _find_candidate(settings, version)
     if groups_file:
         probes.groups.check_people(_everybody(probes, candidate), groups_file)
-    path = ModelStore(settings.artifacts_dir).path(candidate.sha256)
+    path = ModelStore.from_settings(settings).path(candidate.sha256)
     with open_recogniser(settings, path, candidate.sha256, device, label=f"Loading {candidate.version}") as recogniser:
         card, figures = _score(recogniser, candidate, probes)
     document = {"model": candidate.version, **card.to_json(), "group_by": probes.groups.column, "scorecard": figures}

@@ -33,6 +33,7 @@ def print_job_summary(console: "Console", job: "Job", now: datetime) -> None:
             ("Job", f"{job.public_id}  {job.name}"),
             ("State", job.state),
             ("Photos", decided if job.state != JobState.DONE else f"{job.total:,}"),
+            ("Strangers named", f"{100 * job.fpir:g} %, as asked" if job.fpir is not None else None),
             ("Submitted", show_time(job.created_at)),
             ("Time", show_duration(document["seconds"])),
             ("Speed", f"{rate:,.1f} photos/s" if rate else None),

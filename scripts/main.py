@@ -44,6 +44,11 @@ COMMANDS = {
         summary="Train a model from the labelled photos and make it the one that serves.",
         section=_PEOPLE,
     ),
+    "run": Entry(
+        target="scripts.run:run_",
+        summary="Look at training runs, follow them and cancel them.",
+        section=_PEOPLE,
+    ),
     "evaluate": Entry(
         target="scripts.evaluate:evaluate",
         summary="Measure a model on labelled photos and on strangers, without storing anything.",
@@ -51,7 +56,7 @@ COMMANDS = {
     ),
     "model": Entry(
         target="scripts.model:model",
-        summary="Look at the model versions and their history.",
+        summary="Look at the model versions, say which one serves, and go back.",
         section=_PEOPLE,
     ),
     "weights": Entry(

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from core.records import RunState
-from scripts.documents import model_document
+from core.records import ModelState, RunState
+from scripts.documents import model_document, model_summary
 from scripts.label_findings import show_findings
 from scripts.output import (
     add_row,
@@ -42,11 +42,16 @@ def print_run_end(console: "Console", run: "Run", model: "Model | None") -> None
     if run.started_at and run.finished_at:
         time = show_duration((run.finished_at - run.started_at).total_seconds())
     print_fields(console, [("Run", run.public_id), ("State", run.state), ("Time", time), ("Reason", run.reason)])
-    if model is None:
-        return
+    if model is not None:
+        print_model_of_run(console, run, model)
+
+
+def print_model_of_run(console: "Console", run: "Run", model: "Model") -> None:
+    """Print the model that a training run gave, and what to type next."""
     version = model_document(model)["version"]
     console.print()
-    print_fields(console, [("Model", f"{version}  {_serving(run)}"), *figures(model.manifest)])
+    standing = _serving(run) if model.state == ModelState.ACTIVE or not run.activated else model.state
+    print_fields(console, [("Model", f"{version}  {standing}"), *figures(model.manifest)])
     following = "facefleet submit photos/ --wait" if run.activated else f"facefleet model show {version}"
     console.print(f"\nNext: {following}", soft_wrap=True)
 
@@ -71,8 +76,12 @@ def print_model(console: "Console", model: "Model", history: "Sequence[Activatio
         console,
         [
             ("Model", model_document(model)["version"]),
-            ("State", model.state),
+            ("State", _state(model)),
+            ("Gate", (model.gate or {}).get("reason")),
+            ("Rejected", model.rejected_why if model.rejected_why != (model.gate or {}).get("reason") else None),
             ("Made", show_time(model.created_at)),
+            ("Follows", model_summary(model, None)["parent"]),
+            ("Licence", manifest.get("licence")),
             ("Network", f"{model.backbone}, recipe {model.recipe}, seed {manifest['seed']}"),
             ("Input", f"{manifest['input_size_px']} x {manifest['input_size_px']} px, faces: {manifest['faces']}"),
             *figures(manifest),
@@ -84,6 +93,15 @@ def print_model(console: "Console", model: "Model", history: "Sequence[Activatio
     _print_left_out(console, manifest)
     _print_confusions(console, manifest)
     _print_history(console, history)
+
+
+def _state(model: "Model") -> str:
+    """Return a model's state, with the share of chunks of one that stands beside the active one."""
+    if model.shadow_share is not None:
+        return f"{model.state}: scores {show_share(model.shadow_share)} of the chunks"
+    if model.canary_share is not None:
+        return f"{model.state}: decides {show_share(model.canary_share)} of the chunks"
+    return model.state
 
 
 def figures(manifest: dict[str, Any]) -> list[tuple[str, str | None]]:
@@ -200,8 +218,15 @@ def _print_history(console: "Console", history: "Sequence[Activation]") -> None:
     if not history:
         console.print("\nIt never served.")
         return
-    table = make_table([">Generation", "Since", "By", "Why"], title="When it served")
-    for activation in history:
-        add_row(table, activation.generation, show_minute(activation.at), activation.who, activation.why)
-    console.print()
+    console.print("\nWhen it served", style="bold")
+    print_history(console, history)
+
+
+def print_history(console: "Console", history: "Sequence[Activation]") -> None:
+    """Print which models served."""
+    from db.ids import model_version
+
+    table = make_table([">Generation", "Model", "Since", "By", "Why"])
+    for each in history:
+        add_row(table, each.generation, model_version(each.model_id), show_minute(each.at), each.who, each.why)
     console.print(table)

@@ -1,30 +1,29 @@
 """`facefleet retrain`: queues a training run and, if wanted, follows it to its end."""
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from core.clock import utc_now
-from core.errors import InputError, RedisUnreachableError, TooFewPeopleError
+from core.errors import RedisUnreachableError
 from core.faces.rule import DEFAULT_FPIR
 from core.records import FacesMode, RunState
 from core.settings import Settings
 from core.weights.store import WeightsStore
-from scripts.common import Invocation, command, current_user, open_database
+from scripts.choices import FPIR
+from scripts.common import Invocation, command, current_user, find_doorbell, open_database
 from scripts.documents import run_document
 from scripts.failures import ExitCode
 from scripts.model_report import print_run_end
 from scripts.output import make_console, say, write_json
 from scripts.training_choice import RECIPES, choose_training
 from scripts.waiting import wait_for_run, why_run_waits
-from workers.preparation import HEAD_RECIPE
+from workers.preparation import DEFAULT_TOLERANCE
 
 if TYPE_CHECKING:
     from db.engine import Database
     from db.tables import Model, Run
-
-_FPIR_RANGE = (0.0001, 0.2)
-"""Beyond, no number of labels tells a threshold, or most strangers have somebody's name."""
 
 
 @command("retrain", example="facefleet retrain --wait\nfacefleet retrain --fpir 0.003 --no-activate --json")
@@ -45,12 +44,19 @@ _FPIR_RANGE = (0.0001, 0.2)
 @click.option("--epochs", type=click.IntRange(1, 10_000), help="Rounds over the photos.", show_default="the recipe's")
 @click.option(
     "--fpir",
-    type=float,
+    type=FPIR,
     metavar="SHARE",
     default=DEFAULT_FPIR,
     help="Share of strangers that may get a name: 0.01 is 1 %.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Seed of all that is drawn by chance.")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0.0, 1.0),
+    metavar="SHARE",
+    default=DEFAULT_TOLERANCE,
+    help="Share of the held-out photos by which the model may be worse than the active one and still serve.",
+)
 @click.option("--no-activate", is_flag=True, help="Register the model without letting it serve.")
 def retrain(
     invocation: Invocation,
@@ -61,14 +67,16 @@ def retrain(
     epochs: int | None,
     fpir: float,
     seed: int,
+    tolerance: float,
     no_activate: bool,
 ) -> None:
     """Train a model from the labelled photos and make it the one that serves.
 
     The run is queued at once and a trainer works on it; the model that serves goes on serving until the new one is
-    trained, compiled and checked. Without Redis the run is recorded all the same, and the exit code is 3.
+    trained, compiled, checked, and not worse on the same held-out photos. One that is worse is kept and does not serve;
+    the reason is said, and the exit code of --wait is 1. Without Redis the run is recorded all the same, and the exit
+    code is 3.
     """
-    _check_fpir(fpir)
     settings = Settings.from_env()
     choice = choose_training(
         WeightsStore.from_settings(settings), recipe, backbone, FacesMode(faces) if faces else None
@@ -79,12 +87,12 @@ def retrain(
         "epochs": epochs,
         "fpir": fpir,
         "seed": seed,
+        "tolerance": tolerance,
         "activate": not no_activate,
         "who": current_user(),
     }
     with open_database(settings) as database:
-        run = _queue_run(database, choice.recipe, options)
-        rung = _ring(database, settings, run)
+        run, rung = _request(database, settings, choice.recipe, options)
         if wait and rung:
             run = wait_for_run(database, run.public_id, invocation)
         elif waits := _why_it_waits(database):
@@ -93,62 +101,28 @@ def retrain(
     _print(invocation, run, model)
     if not rung:
         raise click.exceptions.Exit(ExitCode.UNREACHABLE)
-    if run.state in {RunState.FAILED, RunState.CANCELLED}:
+    refused = run.state == RunState.SUCCEEDED and not run.activated and not no_activate
+    if refused or run.state in {RunState.FAILED, RunState.CANCELLED}:
         raise click.exceptions.Exit(ExitCode.FAILURES)
 
 
-def _check_fpir(fpir: float) -> None:
-    """Refuse a share of strangers that no threshold can be chosen for.
+def _request(database: "Database", settings: Settings, recipe: str, options: dict[str, Any]) -> tuple["Run", bool]:
+    """Queue the run and ring; return it, and whether a trainer was told. Say what the user would not expect."""
+    from workers.retrain import request_training
 
-    Raises:
-        InputError: it is none, or so small or large that it must be a mistake.
-    """
-    if not _FPIR_RANGE[0] <= fpir <= _FPIR_RANGE[1]:  # NaN too
-        raise InputError(
-            f"--fpir {fpir:g} is no share of strangers from {_FPIR_RANGE[0]:g} to {_FPIR_RANGE[1]:g}; nothing was "
-            "queued. Write 1 % as 0.01."
-        )
-
-
-def _queue_run(database: "Database", recipe: str, options: dict[str, Any]) -> "Run":
-    """Record the run.
-
-    Raises:
-        TooFewPeopleError: there is nobody to know, or from scratch nobody to tell them from.
-    """
-    from db.people import list_people
-    from db.runs import create_run
-
-    with database.write() as session:
-        people = sum(person.train_photos > 0 for person in list_people(session))
-        fewest, what = (1, "one person") if recipe == HEAD_RECIPE else (2, "two people")
-        if people < fewest:
-            raise TooFewPeopleError(
-                f"A model of this kind takes training photos of at least {what}; there are photos of {people}. "
-                "Nothing was queued. Import labelled photos: `facefleet people import DIR`, with DIR/<person>/<image>."
-            )
-        return create_run(session, recipe=recipe, options=options, now=utc_now())
-
-
-def _ring(database: "Database", settings: Settings, run: "Run") -> bool:
-    """Wake a trainer up; return False without Redis, when the sweeper does so later."""
-    from db.clock import LedgerClock
-    from db.runs import mark_rung
-    from workers.doorbell import Doorbell
-    from workers.embedded import find_redis_url
-
-    try:
-        doorbell = Doorbell(find_redis_url(settings))
+    why_none = None
+    with ExitStack() as stack:
         try:
-            doorbell.ring_run(run.id)
-        finally:
-            doorbell.close()
-    except RedisUnreachableError as error:
-        say(f"{error.message} Run {run.public_id} is recorded all the same and starts when the services run.")
-        return False
-    with database.write() as session:
-        mark_rung(session, run.id, LedgerClock(database)())  # the sweeper compares with it
-    return True
+            doorbell = stack.enter_context(find_doorbell(settings))
+        except RedisUnreachableError as error:  # the run is recorded all the same
+            doorbell, why_none = None, error.message
+        asked = request_training(database, doorbell, recipe=recipe, options=options)
+    if asked.repeated:
+        say(f"The same training is queued already: run {asked.run.public_id} will learn from all labels of now.")
+    if asked.ring_error is not None:
+        why = why_none or asked.ring_error
+        say(f"{why} Run {asked.run.public_id} is recorded all the same and starts when the services run.")
+    return asked.run, asked.ring_error is None
 
 
 def _why_it_waits(database: "Database") -> str | None:
@@ -158,10 +132,10 @@ def _why_it_waits(database: "Database") -> str | None:
 
 def _find_model(database: "Database", run: "Run") -> "Model | None":
     """Return the model that a run gave."""
-    from db.registry import list_models
+    from db.registry import model_of_run
 
     with database.read() as session:
-        return next((model for model in list_models(session) if model.run_id == run.id), None)
+        return model_of_run(session, run.id)
 
 
 def _print(invocation: Invocation, run: "Run", model: "Model | None") -> None:

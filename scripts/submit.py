@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from core.clock import utc_now
-from core.errors import RedisUnreachableError
+from core.errors import InputError, RedisUnreachableError
+from core.faces.rule import RejectRule
 from core.records import FacesMode, JobState
 from core.settings import Settings
 from core.weights.store import WeightsStore
+from scripts.choices import FPIR
 from scripts.common import Invocation, command, find_doorbell, open_database
 from scripts.documents import job_document
 from scripts.failures import ExitCode
@@ -24,7 +26,12 @@ if TYPE_CHECKING:
     from workers.submit import Submission, SubmitRequest
 
 
-@command("submit", example="facefleet submit photos/ archive.zip --wait\nfacefleet submit list.csv --json")
+@command(
+    "submit",
+    example="facefleet submit photos/ archive.zip --wait\n"
+    "facefleet submit list.csv --json\n"
+    "facefleet submit crowd/ --threshold-fpir 0.001",
+)
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
 @click.option("--wait", is_flag=True, help="Show progress until the job is done.")
 @click.option(
@@ -42,6 +49,14 @@ if TYPE_CHECKING:
     help="Let workers be at N chunks of it at most at once.",
     show_default="any number",
 )
+@click.option(
+    "--threshold-fpir",
+    "fpir",
+    metavar="SHARE",
+    type=FPIR,
+    help="Share of strangers that may get a name in this job: 0.003 is 0.3 %. From 0.0001 to 0.2.",
+    show_default="what the model was trained for",
+)
 def submit(
     invocation: Invocation,
     sources: tuple[str, ...],
@@ -50,6 +65,7 @@ def submit(
     name: str,
     idempotency_key: str | None,
     max_parallel: int | None,
+    fpir: float | None,
 ) -> None:
     """Submit photos to be identified.
 
@@ -61,12 +77,15 @@ def submit(
 
     settings = Settings.from_env()
     with open_database(settings) as database:
+        if fpir is not None:
+            _check_fpir(database, fpir)
         request = SubmitRequest(
             sources=sources,
             faces_mode=FacesMode(faces) if faces else _choose_mode(database, settings),
             name=name or sources[0],
             idempotency_key=idempotency_key,
             max_parallel=max_parallel,
+            fpir=fpir,
         )
         submission = _submit(database, settings, request, invocation)
         wait = wait and submission.rung  # without Redis there is nothing to wait for yet
@@ -86,6 +105,27 @@ def _choose_mode(database: "Database", settings: Settings) -> FacesMode:
         if serving is not None:
             return FacesMode(get_model(session, serving.version).manifest["faces"])
     return FacesMode.DETECT if faces_can_be_found(WeightsStore.from_settings(settings)) else FacesMode.CROP
+
+
+def _check_fpir(database: "Database", fpir: float) -> None:
+    """Refuse a share of strangers that the model that serves knows no threshold for.
+
+    Raises:
+        InputError: it knows none.
+    """
+    from db.registry import get_model, serving_model
+
+    with database.read() as session:
+        serving = serving_model(session)
+        if serving is None:  # whichever is trained first decides
+            return
+        rule = RejectRule.from_json(get_model(session, serving.version).manifest["rule"])
+    if not rule.knows_fpir(fpir):
+        raise InputError(
+            f"Model {serving.version} has a threshold for {rule.fpir_target:g} of strangers only: it was trained by an "
+            f"older facefleet, or from too few people to tell more. Nothing was submitted. Leave --threshold-fpir out, "
+            f"or train again: `facefleet retrain --fpir {fpir:g}`."
+        )
 
 
 def _submit(database: "Database", settings: Settings, request: "SubmitRequest", invocation: Invocation) -> "Submission":

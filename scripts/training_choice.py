@@ -6,11 +6,11 @@ from core.errors import InputError
 from core.records import FacesMode
 from core.weights.spec import DEFAULT_EMBEDDER, DETECTOR, WeightsKind
 from core.weights.store import WeightsState, WeightsStore
-from workers.preparation import HEAD_RECIPE
+from workers.preparation import PRETRAINED_RECIPES
 
 SCRATCH_RECIPES = ("compact", "seed")
 """Each trains the network of its own name from nothing but the labelled photos."""
-RECIPES = (*SCRATCH_RECIPES, HEAD_RECIPE)
+RECIPES = (*SCRATCH_RECIPES, *PRETRAINED_RECIPES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,17 +37,17 @@ def choose_training(
         UnknownWeightsError: no weights have the backbone's name.
     """
     chosen = backbone or _usual_backbone(store, recipe, faces)
-    fitting = chosen if chosen in SCRATCH_RECIPES else HEAD_RECIPE
-    if recipe and recipe != fitting:
+    fitting = (chosen,) if chosen in SCRATCH_RECIPES else PRETRAINED_RECIPES
+    if recipe and recipe not in fitting:
         raise InputError(
             f"The recipe {recipe!r} does not train the backbone {chosen!r}; nothing was queued. Leave one of them out."
         )
-    if fitting == HEAD_RECIPE and (kind := store.get_spec(chosen).kind) is not WeightsKind.EMBEDDER:
+    if fitting is PRETRAINED_RECIPES and (kind := store.get_spec(chosen).kind) is not WeightsKind.EMBEDDER:
         raise InputError(
             f"The weights {chosen} are a {kind} and no backbone; nothing was queued. See `facefleet weights list`."
         )
-    usual = FacesMode.DETECT if fitting == HEAD_RECIPE else FacesMode.CROP
-    return TrainingChoice(recipe=fitting, backbone=chosen, faces=faces or usual)
+    usual = FacesMode.DETECT if fitting is PRETRAINED_RECIPES else FacesMode.CROP
+    return TrainingChoice(recipe=recipe or fitting[0], backbone=chosen, faces=faces or usual)
 
 
 def faces_can_be_found(store: WeightsStore) -> bool:
@@ -60,7 +60,7 @@ def _usual_backbone(store: WeightsStore, recipe: str | None, faces: FacesMode | 
     if recipe in SCRATCH_RECIPES:
         return recipe
     ready = _is_present(store, DEFAULT_EMBEDDER) and faces_can_be_found(store)
-    if recipe == HEAD_RECIPE or faces is FacesMode.DETECT or (ready and faces is None):
+    if recipe in PRETRAINED_RECIPES or faces is FacesMode.DETECT or (ready and faces is None):
         return DEFAULT_EMBEDDER
     return SCRATCH_RECIPES[0]
 

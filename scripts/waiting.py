@@ -9,6 +9,7 @@ from core.records import JobState, RunState
 from scripts.common import Invocation
 from scripts.documents import items_decided
 from scripts.progress import Bar, show_progress
+from scripts.run_report import sparkline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +24,7 @@ POLL_S = 0.5
 FRESH_S = 30.0
 # Nothing is said about waiting before this: services that are just starting need a moment.
 _PATIENCE_S = 5.0
+_CURVE_WIDTH = 20
 _ENDED_RUNS = {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}
 
 
@@ -56,12 +58,12 @@ def wait_for_run(database: "Database", public_id: str, invocation: Invocation) -
     """
     from db.runs import get_run, list_epochs
 
-    invocation.on_interrupt = f"Run {public_id} goes on without you; its model will be in `facefleet model list`."
+    invocation.on_interrupt = f"Run {public_id} goes on without you; look again with `facefleet run watch {public_id}`."
     hints = _Hints(lambda session: why_run_waits(session, utc_now()))
     with database.read() as session:
         run = get_run(session, public_id)
     with show_progress("Training", unit="epochs", rate=False) as bar:
-        seen = 0
+        seen, losses = 0, list[float]()
         while run.state not in _ENDED_RUNS:
             with database.read() as session:
                 run = get_run(session, public_id)
@@ -69,7 +71,11 @@ def wait_for_run(database: "Database", public_id: str, invocation: Invocation) -
             if epochs:
                 last = epochs[-1]
                 seen = last.epoch
-                note = f"loss {last.train_loss:.3f}  accuracy {_accuracy(last.train_accuracy, last.val_accuracy)}"
+                losses += [epoch.train_loss for epoch in epochs]
+                curve = sparkline(losses, _CURVE_WIDTH)
+                note = (
+                    f"loss {curve} {last.train_loss:.3f}  accuracy {_accuracy(last.train_accuracy, last.val_accuracy)}"
+                )
                 bar.update(done=last.epoch, total=last.epochs, note=note)
             elif run.state == RunState.QUEUED:
                 hints.look(database, bar, seen)

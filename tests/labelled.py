@@ -52,9 +52,9 @@ def ranked(*ranking: tuple[int, float], index: int = 0, outcome: FaceOutcome | N
     )
 
 
-def store(database: Database, model_id: int, *photos: PhotoResult) -> int:
+def store(database: Database, model_id: int, *photos: PhotoResult, fpir: float | None = None) -> int:
     """Store photos as a job of one chunk; return the job's id."""
-    job_id, (chunk_id,) = ledger.add_job(database, items=len(photos), chunk_size=len(photos))
+    job_id, (chunk_id,) = ledger.add_job(database, items=len(photos), chunk_size=len(photos), fpir=fpir)
     ledger.finish(database, ledger.must_claim(database, chunk_id), list(photos), model_id)
     return job_id
 

@@ -40,6 +40,7 @@ def add_job(
     key: str | None = None,
     max_parallel: int | None = None,
     uris: Sequence[str] = (),
+    fpir: float | None = None,
 ) -> tuple[int, list[int]]:
     """Submit a job of `items` photos, which lie at `uris` or nowhere; return its id and its chunks' ids."""
     new = jobs.NewJob(
@@ -48,6 +49,7 @@ def add_job(
         request_digest="d" * 64,
         idempotency_key=key,
         max_parallel=max_parallel,
+        fpir=fpir,
     )
     with database.write() as session:
         job_id = jobs.create_job(session, new, NOW).id

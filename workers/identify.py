@@ -3,6 +3,7 @@
 Plain code: takes what it needs as arguments and knows no Celery, no torch, no Redis.
 """
 
+import functools
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -45,7 +46,13 @@ class Recognise(Protocol):
     """Looks at photos with one model (core.recognise.Recogniser)."""
 
     def __call__(
-        self, model: Loaded, tasks: Sequence[PhotoTask], faces: FacesMode, on_progress: OnProgress
+        self,
+        model: Loaded,
+        tasks: Sequence[PhotoTask],
+        on_progress: OnProgress,
+        *,
+        faces: FacesMode,
+        fpir: float | None,
     ) -> list[PhotoResult]:
         """Return one outcome a task, in the same order; what `on_progress` raises ends the call."""
 
@@ -143,11 +150,15 @@ def _outcomes(
     lease: ChunkLease, tasks: Sequence[PhotoTask], model: Loaded, keeper: "_LeaseKeeper", context: IdentifyContext
 ) -> list[PhotoResult]:
     """Give every photo of the chunk its outcome."""
-    mode = FacesMode(lease.faces_mode)
+    look = functools.partial(
+        context.recognise,
+        model,
+        on_progress=keeper.on_progress,
+        faces=FacesMode(lease.faces_mode),
+        fpir=lease.fpir,
+    )
     try:
-        return recognise_all(
-            lambda some: context.recognise(model, some, mode, keeper.on_progress), tasks, pause=keeper.pause
-        )
+        return recognise_all(look, tasks, pause=keeper.pause)
     except InputError as error:  # this model cannot look at what this job asks for: each photo says so
         return [_refused(task, error) for task in tasks]
 

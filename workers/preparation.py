@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from core.reading import CropReader
 
 HEAD_RECIPE = "head"
-"""The recipe that trains a head on pretrained weights; the others train a network from scratch."""
+"""The recipe that trains a head on pretrained weights."""
+FINETUNE_RECIPE = "finetune"
+"""The recipe that trains pretrained weights and the head on them."""
+PRETRAINED_RECIPES = (HEAD_RECIPE, FINETUNE_RECIPE)
+"""The recipes that stand on pretrained weights; the others train a network from scratch."""
+
+DEFAULT_TOLERANCE = 0.01
+"""Share of the held-out photos by which a model may be worse than the one that serves and take its place."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,46 +63,75 @@ def prepare_training(
         WeightsUnreadableError: they hold no network that can be used.
         UnknownWeightsError: no set has the backbone's name.
     """
-    from core.finding import DEFAULT_TEMPLATE
     from core.models.export import Origin
-    from core.nets.imported import load_embedder
-    from core.nets.registry import NETWORKS
     from core.reading import CropReader
-    from core.training.recipes import recipe_named
 
     store = WeightsStore.from_settings(settings)
     faces = FacesMode(options.get("faces") or FacesMode.CROP)
-    if recipe == HEAD_RECIPE:
-        spec = store.get_spec(options["backbone"])
-        template = _template(spec)
-        embedder = load_embedder({file.name: store.read_verified(spec, file) for file in spec.files}, spec)
-        size_px = embedder.input_size_px
-        backbone, backbone_sha256, licences = spec.name, spec.digest, [_licence(spec)]
-        # They were measured on aligned faces: photos that are taken whole resemble each other more.
-        published = spec.embedder.scores if spec.embedder and faces is FacesMode.DETECT else None
-    else:
-        embedder, backbone_sha256, published, licences = None, None, None, []
-        backbone = recipe_named(recipe).backbone
-        size_px, template = NETWORKS[backbone].input_size_px, DEFAULT_TEMPLATE
-    detector = None
+    basis = _pretrained(store, options["backbone"], recipe, faces) if recipe in PRETRAINED_RECIPES else _scratch(recipe)
+    detector, licences = None, [basis.licence]
     if faces is FacesMode.DETECT:
         found_with = store.get_spec(DETECTOR)
         (file,) = found_with.files
         detector = store.read_verified(found_with, file)
         licences.append(_licence(found_with))
+    source = _source(detector, basis.template, basis.size_px, settings, device, threads)
     return Preparation(
-        load_crop=CropReader(_reader(settings), _source(detector, template, size_px, settings, device, threads)),
-        embedder=embedder,
-        backbone=backbone,
-        published=published,
+        load_crop=CropReader(_reader(settings), source),
+        embedder=basis.embedder,
+        backbone=basis.backbone,
+        published=basis.published,
         origin=Origin(
             faces=faces,
-            template=template if faces is FacesMode.DETECT else None,
+            template=basis.template if faces is FacesMode.DETECT else None,
             detector=detector,
-            backbone_sha256=backbone_sha256,
-            licence="; ".join(licences) or None,
+            backbone_sha256=basis.backbone_sha256,
+            licence="; ".join(filter(None, licences)) or None,
         ),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Basis:
+    """What networks begin from."""
+
+    backbone: str
+    size_px: int
+    template: tuple[tuple[float, float], ...]
+    embedder: "Embedder | None" = None
+    backbone_sha256: str | None = None
+    """Of weights that stay as they are; None where they are trained: then the embeddings are the model's own."""
+    published: "PublishedScores | None" = None
+    licence: str | None = None
+
+
+def _pretrained(store: WeightsStore, name: str, recipe: str, faces: FacesMode) -> _Basis:
+    from core.nets.imported import load_embedder
+
+    spec = store.get_spec(name)
+    template = _template(spec)
+    embedder = load_embedder({file.name: store.read_verified(spec, file) for file in spec.files}, spec)
+    frozen = recipe == HEAD_RECIPE
+    # They were measured on aligned faces: photos that are taken whole resemble each other more.
+    published = spec.embedder.scores if frozen and spec.embedder and faces is FacesMode.DETECT else None
+    return _Basis(
+        backbone=spec.name,
+        size_px=embedder.input_size_px,
+        template=template,
+        embedder=embedder,
+        backbone_sha256=spec.digest if frozen else None,
+        published=published,
+        licence=_licence(spec),
+    )
+
+
+def _scratch(recipe: str) -> _Basis:
+    from core.finding import DEFAULT_TEMPLATE
+    from core.nets.registry import NETWORKS
+    from core.training.recipes import recipe_named
+
+    spec = NETWORKS[recipe_named(recipe).backbone or ""]
+    return _Basis(backbone=spec.name, size_px=spec.input_size_px, template=DEFAULT_TEMPLATE)
 
 
 def _source(

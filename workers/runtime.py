@@ -113,7 +113,7 @@ class _Recognition:
         from core.models.store import ModelStore
 
         settings = spec.settings
-        store = ModelStore(settings.artifacts_dir)
+        store = ModelStore.from_settings(settings)
         self._settings = settings
         self._reader = PhotoReader.from_settings(settings)
         self._limits = DecodeLimits.from_settings(settings)
@@ -130,7 +130,13 @@ class _Recognition:
         self.holder = ModelHolder(load)
 
     def __call__(
-        self, model: Loaded, tasks: Sequence[PhotoTask], faces: FacesMode, on_progress: OnProgress
+        self,
+        model: Loaded,
+        tasks: Sequence[PhotoTask],
+        on_progress: OnProgress,
+        *,
+        faces: FacesMode,
+        fpir: float | None,
     ) -> list[PhotoResult]:
         """Recognise photos with a model that the holder gave."""
         recogniser = self._with_engine(cast("ServingModel", model))
@@ -140,7 +146,7 @@ class _Recognition:
                 on_progress(settled)
 
         with self._watchdog.watching(), self._memory.held():
-            return recogniser.recognise(tasks, tell, faces=faces)
+            return recogniser.recognise(tasks, tell, faces=faces, fpir=fpir)
 
     @property
     def worn_out(self) -> bool:

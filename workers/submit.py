@@ -41,6 +41,8 @@ class SubmitRequest:
     idempotency_key: str | None = None
     max_parallel: int | None = None
     """Chunks of it that workers may hold at once; None for any number."""
+    fpir: float | None = None
+    """Share of strangers that may get a name, within core.faces.rule.FPIR_RANGE; None: as models were trained for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +89,7 @@ def submit_job(
         request_digest=_digest(request),
         idempotency_key=request.idempotency_key,
         max_parallel=request.max_parallel,
+        fpir=request.fpir,
     )
     with database.read() as session:
         repeated = jobs.find_repeated(session, new)
@@ -165,7 +168,10 @@ def _discard(database: Database, job_id: int) -> None:
 
 def _digest(request: SubmitRequest) -> str:
     """sha256 over what decides the results; the name is for people, the limit for machines, and both may differ."""
-    return hashlib.sha256(json.dumps([request.sources, request.faces_mode]).encode()).hexdigest()
+    decisive: list[object] = [request.sources, request.faces_mode]
+    if request.fpir is not None:  # left out where none is asked for, as in submissions of before it could be
+        decisive.append(request.fpir)
+    return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
 
 
 def _as_repeated(job: Job) -> Submission:

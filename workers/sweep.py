@@ -4,17 +4,20 @@ Every step is one idempotent transaction, so several sweepers may run, and one m
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
-from core.errors import ArtifactStoreError, ServiceError
+from core.errors import FacefleetError, ServiceError
 from core.models.store import ModelStore
 from core.settings import Settings
-from db import chunks, control, jobs, nodes, registry, retries, runs
+from db import chunks, control, jobs, nodes, retries, runs
 from db.clock import LedgerClock
 from db.engine import Database
+from workers.automatic import retrain_when_due
+from workers.collect import collect_artifacts
 from workers.doorbell import MOST_BELLS, Doorbell, ring_for_due_chunks
 
 _log = logging.getLogger(__name__)
@@ -25,8 +28,6 @@ _HURRIED_S = 0.5
 _BROKEN_SUBMISSION_AFTER = timedelta(minutes=10)
 _FORGET_NODES_AFTER = timedelta(hours=1)
 _ORPHANS_EVERY_S = 3600.0
-_ORPHAN_ARTIFACT_AFTER_S = 7 * 86_400.0
-"""Long, as an artifact lies in the store before it is registered, and two fleets may share a store by mistake."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,7 @@ class SweepReport:
     jobs_closed: int = 0
     submissions_discarded: int = 0
     bells_rung: int = 0
+    runs_queued: int = 0
     runs_rung: int = 0
 
     def __str__(self) -> str:
@@ -64,6 +66,7 @@ def sweep_once(database: Database, doorbell: Doorbell, settings: Settings, now: 
         runs_reclaimed = runs.reclaim_expired(session, now)
         closed = jobs.close_finished_jobs(session, now)
         nodes.forget_nodes(session, now - _FORGET_NODES_AFTER)
+    runs_queued = retrain_when_due(database, settings, now)
     photos_retried = _go_on_with_retries(database, settings.chunk_size, now)
     return SweepReport(
         chunks_reclaimed=chunks_reclaimed,
@@ -72,6 +75,7 @@ def sweep_once(database: Database, doorbell: Doorbell, settings: Settings, now: 
         photos_retried=photos_retried,
         jobs_closed=closed,
         submissions_discarded=discarded,
+        runs_queued=runs_queued,
         bells_rung=ring_for_due_chunks(database, doorbell),
         runs_rung=_ring_runs(database, doorbell, now - 2 * timedelta(seconds=settings.sweep_interval_s), now),
     )
@@ -109,17 +113,6 @@ def _ring_runs(database: Database, doorbell: Doorbell, rung_before: datetime, no
     return len(due)
 
 
-def remove_orphan_artifacts(database: Database, settings: Settings) -> list[str]:
-    """Remove artifacts that no model refers to and that are old, with what interrupted writers left.
-
-    Raises:
-        DatabaseUnreachableError: the ledger did not say which are referred to; nothing was removed.
-    """
-    with database.read() as session:
-        keep = registry.referenced_artifacts(session)
-    return ModelStore(settings.artifacts_dir).remove_unreferenced(keep, older_than_s=_ORPHAN_ARTIFACT_AFTER_S)
-
-
 def run_sweeper(
     database: Database,
     doorbell: Doorbell,
@@ -137,6 +130,7 @@ def run_sweeper(
     """
     clock = LedgerClock(database)
     outages = _Outages()
+    collector = _Collector(database, settings, clock)
     orphans_due_s = 0.0
     rung = 0
     while not wait(_HURRIED_S if rung >= MOST_BELLS else settings.sweep_interval_s):
@@ -148,10 +142,34 @@ def run_sweeper(
                 _log.info("swept: %s", report)
             if time.monotonic() >= orphans_due_s:
                 orphans_due_s = time.monotonic() + _ORPHANS_EVERY_S
-                remove_orphan_artifacts(database, settings)
+                collector.start()
             outages.end()
-        except (ServiceError, ArtifactStoreError) as error:
+        except ServiceError as error:
             outages.note(error)
+
+
+class _Collector:
+    """Removes artifacts that nothing refers to, on its own thread: a store that hangs must not hold the sweeper up."""
+
+    def __init__(self, database: Database, settings: Settings, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._settings = settings
+        self._clock = clock
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin, unless the one before still goes on."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._collect, name="collector", daemon=True)
+            self._thread.start()
+
+    def _collect(self) -> None:
+        try:
+            store = ModelStore.from_settings(self._settings)
+            for each in collect_artifacts(self._database, store, self._clock()).removed:
+                _log.info("removed artifact %s (%d bytes): no model names it", each.sha256, each.size_bytes)
+        except FacefleetError as error:
+            _log.warning("no artifact was collected: %s", error)
 
 
 class _Outages:
@@ -160,7 +178,7 @@ class _Outages:
     def __init__(self) -> None:
         self._code: str | None = None
 
-    def note(self, error: ServiceError | ArtifactStoreError) -> None:
+    def note(self, error: ServiceError) -> None:
         if error.code != self._code:
             _log.warning("%s", error)
         self._code = error.code

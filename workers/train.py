@@ -1,10 +1,9 @@
-"""Running a training run: claim, freeze the dataset, train, export, then register and activate in one transaction.
+"""Running a training run: claim, freeze the dataset, train, export; then it is judged and registered (workers/publish).
 
 Plain code that knows no Celery and no Redis; the networks are in core/training. A run that is given back resumes from
 its last checkpoint.
 """
 
-import json
 import logging
 import shutil
 import time
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from core.clock import Clock
 from core.disk import told_when_full
 from core.errors import (
-    ActivationConflictError,
+    ArtifactsUnreachableError,
     DatabaseUnreachableError,
     DiskFullError,
     FacefleetError,
@@ -26,16 +25,19 @@ from core.errors import (
     SourceUnreachableError,
 )
 from core.faces.rule import DEFAULT_FPIR
+from core.machine import describe_environment
 from core.records import RunState
 from core.settings import Settings
 from db import people, registry, runs
 from db.engine import Database
-from db.ids import model_version
+from db.run_requests import first_queued
 from db.runs import RunLease
 from workers.heartbeat import Heartbeat
-from workers.preparation import Preparation, prepare_training
+from workers.judge import Judging
+from workers.preparation import DEFAULT_TOLERANCE, HEAD_RECIPE, Preparation, prepare_training
+from workers.publish import publish
 from workers.pulse import SlotReporter
-from workers.retry import is_device_error, retry_database
+from workers.retry import is_device_error
 from workers.snapshot import Snapshot
 from workers.stop import StopFlag, StopRequested
 
@@ -47,7 +49,6 @@ _log = logging.getLogger(__name__)
 
 _CHECKPOINTS = "checkpoints"
 _STAGED = "model.pt"
-_ACTIVATION_TRIES = 3
 _SKIPPED_KEPT = 50
 """Photos left out that are named in the metrics; their number is kept in full."""
 
@@ -79,7 +80,23 @@ class TrainContext:
 
 
 def run_training(run_id: int, context: TrainContext) -> RunEnd:
-    """Answer a doorbell for a training run."""
+    """Answer a doorbell for a training run, and go on with those that had to wait for it."""
+    end = _run(run_id, context)
+    while end is RunEnd.ENDED and not context.stop.requested and (waiting := _first_queued(context)) is not None:
+        end = _run(waiting, context)
+    return end
+
+
+def _first_queued(context: TrainContext) -> int | None:
+    try:
+        with context.database.read() as session:
+            return first_queued(session)
+    except DatabaseUnreachableError as error:  # the sweeper rings when it is back
+        _log.warning("%s", error)
+        return None
+
+
+def _run(run_id: int, context: TrainContext) -> RunEnd:
     try:
         lease = _claim(run_id, context)
     except DatabaseUnreachableError as error:
@@ -126,7 +143,8 @@ def _work(lease: RunLease, heartbeat: Heartbeat, context: TrainContext) -> None:
     folder = _folder(lease, context)
     _set_stage(lease, "reading labels", context)
     snapshot = _freeze(folder / "snapshot.jsonl", context)
-    _set_stage(lease, "training", context, snapshot.digest)
+    environment = describe_environment(context.device, context.threads)
+    _set_stage(lease, "training", context, dataset_digest=snapshot.digest, environment=environment)
     prepared = prepare_training(
         lease.recipe, lease.options, context.settings, device=context.device, threads=context.threads
     )
@@ -134,12 +152,24 @@ def _work(lease: RunLease, heartbeat: Heartbeat, context: TrainContext) -> None:
     _set_stage(lease, "exporting", context)
     staged = folder / _STAGED
     manifest = _export(trained, prepared, staged, snapshot.digest, context)
-    retry_database(lambda: _publish(lease, staged, manifest, context))
+    _set_stage(lease, "judging", context)
+    judging = Judging(
+        trained=trained,
+        manifest=manifest,
+        snapshot=snapshot,
+        tolerance=lease.options.get("tolerance", DEFAULT_TOLERANCE),
+        database=context.database,
+        settings=context.settings,
+        device=context.device,
+        threads=context.threads,
+        should_stop=heartbeat.should_stop,
+    )
+    publish(lease, staged, judging, context.reporter, context.clock)
 
 
-def _set_stage(lease: RunLease, stage: str, context: TrainContext, dataset_digest: str | None = None) -> None:
+def _set_stage(lease: RunLease, stage: str, context: TrainContext, **known: Any) -> None:
     with context.database.write() as session:
-        runs.set_stage(session, lease, stage, dataset_digest)
+        runs.set_stage(session, lease, stage, **known)
 
 
 def _freeze(file: Path, context: TrainContext) -> Snapshot:
@@ -162,6 +192,7 @@ def _train(
     context: TrainContext,
 ) -> "TrainedNetwork":
     """Train the network, or a head on a pretrained one; each epoch is recorded when it ends."""
+    from core.training.finetune import begin_from
     from core.training.head import train_head
     from core.training.train import TrainingRequest, train_network
 
@@ -182,12 +213,13 @@ def _train(
         "on_epoch": heartbeat.record_epoch,
         "should_stop": heartbeat.should_stop,
     }
-    if prepared.embedder is not None:
+    if prepared.embedder is not None and lease.recipe == HEAD_RECIPE:
         return train_head(
             request, prepared.embedder, backbone=prepared.backbone, published=prepared.published, **watched
         )
     checkpoints.mkdir(parents=True, exist_ok=True)
-    return train_network(request, checkpoints=checkpoints, **watched)
+    pretrained = begin_from(prepared.embedder, prepared.backbone) if prepared.embedder is not None else None
+    return train_network(request, checkpoints=checkpoints, pretrained=pretrained, **watched)
 
 
 def _export(
@@ -210,42 +242,6 @@ def _export(
         parent=parent.sha256 if parent else None,
         origin=prepared.origin,
     )
-
-
-def _publish(lease: RunLease, staged: Path, manifest: "Manifest", context: TrainContext) -> None:
-    """Store the artifact, then register it, activate it if asked to, and end the run in one transaction."""
-    from core.models.store import ModelStore
-
-    sha256 = ModelStore(context.settings.artifacts_dir).put(staged)
-    for attempt in range(1, _ACTIVATION_TRIES + 1):
-        try:
-            return _register(lease, sha256, manifest, context)
-        except ActivationConflictError as error:
-            if attempt == _ACTIVATION_TRIES:
-                raise
-            _log.info("%s", error)
-    return None
-
-
-def _register(lease: RunLease, sha256: str, manifest: "Manifest", context: TrainContext) -> None:
-    now = context.clock()
-    activate = bool(lease.options.get("activate", True))
-    with context.database.write() as session:
-        parent = registry.serving_model(session)
-        model = registry.register_model(
-            session,
-            sha256=sha256,
-            manifest=json.loads(manifest.to_json()),
-            run_id=lease.run_id,
-            parent_id=parent.model_id if parent else None,
-            now=now,
-        )
-        if activate:
-            who = str(lease.options.get("who", "trainer"))
-            registry.activate_model(session, model, who=who, why=f"trained by run {lease.public_id}", now=now)
-        reason = None if activate else f"{model_version(model.id)} was registered and not activated, as asked"
-        runs.finish_run(session, lease, RunState.SUCCEEDED, now=now, reason=reason, activated=activate)
-        context.reporter.write(session, advanced=True)
 
 
 def _settle(lease: RunLease, error: Exception, heartbeat: Heartbeat, context: TrainContext) -> RunEnd:
@@ -277,7 +273,7 @@ def _settle_failure(lease: RunLease, error: Exception, heartbeat: Heartbeat, con
         raise error
     if isinstance(error, DiskFullError):
         return _wait_for_room(lease, error, heartbeat, context)
-    if isinstance(error, SourceUnreachableError) or is_device_error(error):
+    if isinstance(error, SourceUnreachableError | ArtifactsUnreachableError) or is_device_error(error):
         _log.error("run %s is tried again: %s", lease.public_id, error, exc_info=error)
         with context.database.write() as session:
             runs.expire_lease(session, lease, context.clock())

@@ -3,9 +3,10 @@
 Runs no network: the scores come from core.training.rehearsal.
 """
 
+import functools
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.faces.match import candidates, confidences
-from core.faces.rule import DEFAULT_FPIR, RejectRule
+from core.faces.rule import DEFAULT_FPIR, OTHER_FPIRS, OperatingPoint, RejectRule
 from core.training.logistic import fit_logistic
 from core.training.metrics import expected_calibration_error
 
@@ -113,14 +114,41 @@ def calibrate(
     """
     known = joined([trial.known for trial in trials])
     strangers = joined([trial.strangers for trial in trials])
+    others: tuple[OperatingPoint, ...] = ()
     if len(strangers):
         rehearsed = joined([trial.made_up for trial in trials])
-        threshold, margin, how = stranger_rule(strangers, known, rehearsed, made_up, fpir, skew)
+        choose = functools.partial(stranger_rule, strangers, known, rehearsed, made_up, skew=skew)
+        threshold, margin, how = choose(fpir)
+        others = in_order(_point(share, *choose(share)) for share in OTHER_FPIRS)
     else:
         threshold, margin, how = enrolled_rule(enrolled)
     coefficients, error = _fit_confidence(known, strangers, threshold)
-    rule = RejectRule(threshold=threshold, margin=margin, fpir_target=fpir, basis=how, calibration=coefficients)
+    rule = RejectRule(
+        threshold=threshold,
+        margin=margin,
+        fpir_target=fpir,
+        basis=how,
+        calibration=coefficients,
+        other_points=others,
+    )
     return Calibration(rule=rule, expected_calibration_error=error, known=known, strangers=strangers)
+
+
+def in_order(points: Iterable[OperatingPoint]) -> tuple[OperatingPoint, ...]:
+    """Return points by ascending share; none refuses fewer strangers than one for a larger share.
+
+    Each is estimated for itself, so chance may put them the wrong way round; the stricter of two is taken then.
+    """
+    ordered: list[OperatingPoint] = []
+    for point in sorted(points, key=lambda each: each.fpir, reverse=True):
+        before = ordered[-1] if ordered else point
+        stricter = {name: max(getattr(point, name), getattr(before, name)) for name in ("threshold", "margin")}
+        ordered.append(replace(point, **stricter))
+    return tuple(reversed(ordered))
+
+
+def _point(share: float, threshold: float, margin: float, _how: str) -> OperatingPoint:
+    return OperatingPoint(fpir=share, threshold=threshold, margin=margin)
 
 
 def joined(parts: Sequence[Probes]) -> Probes:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -40,6 +40,16 @@ class CropSet:
 def renumber(labels: Tensor, new_labels: Tensor) -> Tensor:
     """Return labels (int64 [N]) where class c is `new_labels[c]` (int64); strangers, below 0, stay strangers."""
     return torch.where(labels < 0, labels, new_labels[labels.clamp(min=0)])
+
+
+def numbered(examples: Sequence[Example]) -> list[Example]:
+    """Return examples that have their own place, from 0, as class: what is read of them then says which they are."""
+    return [replace(example, class_index=place) for place, example in enumerate(examples)]
+
+
+def labels_at(examples: Sequence[Example], places: Tensor) -> Tensor:
+    """Return the classes (int64 [N]) of the examples at these places (int64 [N])."""
+    return torch.tensor([example.class_index for example in examples], dtype=torch.int64)[places]
 
 
 def load_crops(

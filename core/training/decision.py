@@ -78,6 +78,7 @@ def calibrate_head(
         people=evidence.gallery_size,
         impostors=point.impostors,
         stranger_share=STRANGER_SHARE,
+        other_points=point.other_points,
     )
     return Calibration(
         rule=rule,

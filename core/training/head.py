@@ -14,7 +14,7 @@ from core.errors import RunCancelledError
 from core.nets.servable import Servable
 from core.records import EpochProgress, PersonClass
 from core.training.decision import calibrate_head
-from core.training.head_data import load_data
+from core.training.head_data import HeadData, load_data
 from core.training.prototypes import (
     HEAD,
     Embeddings,
@@ -26,7 +26,7 @@ from core.training.prototypes import (
     validate_heads,
 )
 from core.training.report import describe, score
-from core.training.request import LoadCrop, TrainedNetwork, TrainingRequest
+from core.training.request import LoadCrop, TestedPhotos, TrainedNetwork, TrainingRequest
 from core.training.scored import MissedPhotos
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ def train_head(
         seed=request.seed,
         train_count=len(data.train),
         test_count=len(data.test),
+        tested=ask_about_tests(data, final),
     )
 
 
@@ -141,6 +142,14 @@ def describe_rehearsals(rehearsals: Sequence[HeadRehearsal], calibration: "Calib
         for parts in ([each.held_out for each in rehearsals], [each.strangers for each in rehearsals])
     )
     return {**describe(calibration, held_out, strangers), **calibration.details}
+
+
+def ask_about_tests(data: HeadData, final: Head) -> TestedPhotos | None:
+    """Return what the final head answers to the test photos; None without any."""
+    if not len(data.test):
+        return None
+    vectors = data.test.vectors.numpy()
+    return TestedPhotos(places=data.test_places.numpy(), embeddings=vectors, logits=vectors @ final.gallery.numpy().T)
 
 
 def judge(

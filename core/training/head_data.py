@@ -6,7 +6,7 @@ Each photo is read and embedded once, page by page.
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.records import Example, PersonClass
-from core.training.dataset import load_crops, usable_people
+from core.training.dataset import labels_at, load_crops, numbered, usable_people
 from core.training.findings import describe_labels
 from core.training.prototypes import Embeddings, HardNegatives
 from core.training.reproducible import reproducible
@@ -43,6 +43,8 @@ class HeadData:
     negatives: HardNegatives
     """Photos of others who were taken for some of the people."""
     test: Embeddings
+    test_places: Tensor
+    """int64: which of the request's test photos these are."""
     missed: MissedPhotos
     """Test photos that show no face to ask about."""
     skipped: tuple[SkippedPhoto, ...]
@@ -62,17 +64,17 @@ def load_data(
     """
     mistaken = [example for example in request.train if example.class_index < 0 and example.not_classes]
     others = [example for example in request.train if example.class_index >= 0 or not example.not_classes]
-    numbered = [replace(example, class_index=number) for number, example in enumerate(mistaken)]
     with compile_embedder(embedder, request) as embed:
         (learned, skipped), (negatives, negatives_skipped), (test, test_skipped) = (
             embed_photos(examples, embed, request, load_crop, should_stop)
-            for examples in (others, numbered, request.test)
+            for examples in (others, numbered(mistaken), numbered(request.test))
         )
     train = learned.rows(learned.labels >= 0)
     named = [example for example in others if example.class_index >= 0]
     findings = describe_labels(named, skipped, train.vectors.numpy(), train.labels.numpy(), request.classes)
     classes, without, new_labels = usable_people(request.classes, train.labels, fewest=1)
-    test = test.relabelled(new_labels)
+    places = test.labels
+    test = Embeddings(vectors=test.vectors, labels=labels_at(request.test, places)).relabelled(new_labels)
     return HeadData(
         classes=classes,
         without_photos=without,
@@ -80,6 +82,7 @@ def load_data(
         strangers=learned.rows(learned.labels < 0),
         negatives=_hard_negatives(negatives, mistaken).relabelled(new_labels),
         test=test.rows(test.labels > -2),
+        test_places=places[test.labels > -2],
         missed=missed_photos(request.test, test_skipped, new_labels.numpy()),
         skipped=skipped + negatives_skipped + test_skipped,
         findings=findings,

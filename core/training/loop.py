@@ -1,6 +1,7 @@
 """One network learning: its optimiser, its sampler and its epochs. Knows nothing of splits, rules or files."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -56,7 +57,13 @@ class Answers:
     """float32 [N, C]."""
 
 
-def new_learner(recipe: Recipe, real: CropSet, *, epochs: int, seed: int, device: torch.device) -> Learner:
+Build = Callable[[CropSet, int], FaceNetwork]
+"""(crops of real people, classes) -> a network for so many classes, the real people's first."""
+
+
+def new_learner(
+    recipe: Recipe, real: CropSet, *, epochs: int, seed: int, device: torch.device, build: Build | None = None
+) -> Learner:
     """Build a fresh network for these people. Its weights come out of torch's global generator.
 
     Args:
@@ -65,13 +72,13 @@ def new_learner(recipe: Recipe, real: CropSet, *, epochs: int, seed: int, device
         epochs: how many will be trained.
         seed: of the learner's own generator.
         device: where to compute.
+        build: makes the network; None: it is the recipe's own, from scratch.
     """
     classes = int(real.labels.max()) + 1
     generator = torch.Generator().manual_seed(seed)
     made_up = max(round(recipe.synthetic_people * classes), recipe.fewest_synthetic_people)
     synthetic = make_people(real, made_up, generator) if made_up else None
-    spec = NETWORKS[recipe.backbone]
-    network = spec.build(classes + made_up, real.crops.shape[-1])
+    network = (build or _from_scratch(recipe))(real, classes + made_up)
     for module in network.modules():
         if isinstance(module, Dropout):
             module.generator = generator
@@ -88,6 +95,11 @@ def new_learner(recipe: Recipe, real: CropSet, *, epochs: int, seed: int, device
         generator=generator,
         device=device,
     )
+
+
+def _from_scratch(recipe: Recipe) -> Build:
+    spec = NETWORKS[recipe.backbone or ""]
+    return lambda real, classes: spec.build(classes, real.crops.shape[-1])
 
 
 class Epoch:

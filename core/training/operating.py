@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.faces.impostors import ImpostorScores, PublishedScores
-from core.training.calibrate import Probes
+from core.faces.rule import OTHER_FPIRS, OperatingPoint
+from core.training.calibrate import Probes, in_order
 
 _PRIOR_NAMED = 3.0
 """The published scores weigh as much as so many people as would show three false names: 300 at 1 %."""
@@ -62,7 +63,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OperatingPoint:
+class ChosenPoint:
     """Threshold and margin, and what they were chosen by."""
 
     threshold: float
@@ -71,11 +72,11 @@ class OperatingPoint:
     """How similar strangers are to single people of this gallery, as far as is known."""
     basis: str
     """In words."""
+    other_points: tuple[OperatingPoint, ...]
+    """The same for OTHER_FPIRS."""
 
 
-def choose_operating_point(
-    evidence: Evidence, published: PublishedScores, backbone: str, fpir: float
-) -> OperatingPoint:
+def choose_operating_point(evidence: Evidence, published: PublishedScores, backbone: str, fpir: float) -> ChosenPoint:
     """Return the threshold that strangers pass with probability `fpir`.
 
     Three sources are weighed by the number of people they stand for (a Dirichlet process whose base measure are the
@@ -90,6 +91,22 @@ def choose_operating_point(
         fpir: above 0, below 1.
     """
     impostors = fit_impostors(evidence, published.impostors)
+    threshold = _threshold_at(fpir, evidence, impostors)
+    others = {share: _threshold_at(share, evidence, impostors) for share in OTHER_FPIRS}
+    return ChosenPoint(
+        threshold=threshold,
+        margin=margin_for(threshold, impostors),
+        impostors=impostors,
+        basis=_basis(evidence, backbone, fpir),
+        other_points=in_order(
+            OperatingPoint(fpir=share, threshold=other, margin=margin_for(other, impostors))
+            for share, other in others.items()
+        ),
+    )
+
+
+def _threshold_at(fpir: float, evidence: Evidence, impostors: ImpostorScores) -> float:
+    """Return the least threshold that no more strangers are expected to reach, to 2e-15."""
     low, high = -1.0, 1.0
     for _ in range(_STEPS):
         middle = (low + high) / 2.0
@@ -97,12 +114,7 @@ def choose_operating_point(
             low = middle
         else:
             high = middle
-    return OperatingPoint(
-        threshold=high,
-        margin=margin_for(high, impostors),
-        impostors=impostors,
-        basis=_basis(evidence, backbone, fpir),
-    )
+    return high
 
 
 def expected_fpir(threshold: float, evidence: Evidence, impostors: ImpostorScores, fpir: float) -> float:

@@ -26,8 +26,8 @@ class Recipe:
     """Everything about a training run but its data and its seed."""
 
     name: str
-    backbone: str
-    """A name out of core.nets.registry."""
+    backbone: str | None
+    """A name out of core.nets.registry; None: pretrained weights, which the run names."""
     epochs: int
     batch_size: int
     fewest_steps: int
@@ -113,7 +113,40 @@ COMPACT = Recipe(
 )
 """From scratch in a minute. Measured in docs/benchmarks.md."""
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (SEED, COMPACT)}
+FINETUNE = Recipe(
+    name="finetune",
+    backbone=None,
+    epochs=4,
+    batch_size=32,
+    fewest_steps=4,
+    enough_steps=8,
+    optimiser=Optimiser.ADAMW,
+    learning_rate=1e-4,
+    weight_decay=0.01,
+    schedule=Schedule.COSINE,
+    augment=AugmentPolicy(
+        rotate_deg=4.0,
+        shift=0.02,
+        zoom=0.04,
+        flip=True,
+        brightness=0.15,
+        contrast=0.2,
+        gamma=0.2,
+        grey=0.1,
+        blur=0.2,
+    ),
+    label_smoothing=0.05,
+    logit_margin=1.6,
+    balance=0.5,
+    synthetic_people=0.0,
+    fewest_synthetic_people=0,
+    synthetic_share=0.0,
+    patience=0.6,
+)
+"""A pretrained backbone and the head on it, in small steps from where a head alone would begin. Photos are changed
+slightly, as faces are aligned."""
+
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (SEED, COMPACT, FINETUNE)}
 DEFAULT_RECIPE = COMPACT.name
 
 

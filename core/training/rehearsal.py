@@ -15,6 +15,7 @@ from core.training.split import RehearsalSplit, renumbered
 from core.training.synthetic import make_people
 
 _MADE_UP_PEOPLE = 400  # asked within seconds on two cores; with 200 the bound moved by 0.02 more or less by chance
+_MADE_OF_EACH = 25  # a few people make no more than so many that differ
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,18 +81,21 @@ def calibrate_on(
         strangers: labelled photos of people who are none of the network's.
         fpir: share of strangers that may get a name, above 0 and below 1.
     """
+    # Made-up people tell how far a bound out of rehearsals is from the final network's; without one, nothing is moved.
+    moves = any(len(rehearsal.unseen.strangers) for rehearsal in rehearsals)
     trials = [
         Trial(
             known=_probes(rehearsal.learner, rehearsal.unseen.held_out),
             strangers=_probes(rehearsal.learner, rehearsal.unseen.strangers),
-            made_up=_made_up(rehearsal.learner, generator),
+            made_up=_made_up(rehearsal.learner, generator) if moves else NO_PROBES,
         )
         for rehearsal in rehearsals
     ]
     if strangers is not None and len(strangers):
         labelled = replace(_probes(final, strangers), people=len(strangers))
         trials.append(Trial(known=NO_PROBES, strangers=labelled, made_up=NO_PROBES))
-    found = calibrate(trials, _probes(final, final.real), _made_up(final, generator), fpir=fpir)
+    made_up = _made_up(final, generator) if moves else NO_PROBES
+    found = calibrate(trials, _probes(final, final.real), made_up, fpir=fpir)
     return replace(found, rule=replace(found.rule, people=final.classes))
 
 
@@ -113,7 +117,8 @@ def gallery_of(learner: Learner) -> Tensor:
 
 def _made_up(learner: Learner, generator: torch.Generator) -> Probes:
     """Score people who do not exist, other ones than it learned to tell apart."""
-    return _probes(learner, make_people(learner.real, _MADE_UP_PEOPLE, generator))
+    count = min(_MADE_UP_PEOPLE, _MADE_OF_EACH * learner.classes)
+    return _probes(learner, make_people(learner.real, count, generator))
 
 
 def _probes(learner: Learner, crops: CropSet) -> Probes:

@@ -65,6 +65,18 @@ class SkippedPhoto(NamedTuple):
     message: str
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TestedPhotos:
+    """What the network answered to the test photos: what another model is compared with."""
+
+    places: NDArray[np.int64]
+    """[T] which of the request's test photos it was asked about, ascending."""
+    embeddings: NDArray[np.float32]
+    """[T, D], unit length."""
+    logits: NDArray[np.float32]
+    """[T, C]"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainedNetwork:
     """A network with everything needed to serve and to judge it."""
@@ -90,3 +102,5 @@ class TrainedNetwork:
     """Photos it learned from."""
     test_count: int
     """Photos its figures are made from, strangers included."""
+    tested: TestedPhotos | None = None
+    """None without test photos."""

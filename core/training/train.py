@@ -5,6 +5,7 @@ the people and photos. What a rehearsal does with those is the only honest sourc
 and the moment to stop, because a network gives even a stranger's photo to somebody it knows.
 """
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,8 +21,8 @@ from core.nets.servable import Servable
 from core.records import EpochProgress, PersonClass
 from core.training.calibrate import Calibration
 from core.training.checkpoint import fingerprint, load_checkpoint, save_checkpoint
-from core.training.dataset import CropSet, check_memory, load_crops, usable_people
-from core.training.loop import Epoch, Learner, new_learner
+from core.training.dataset import CropSet, check_memory, labels_at, load_crops, numbered, usable_people
+from core.training.loop import Build, Epoch, Learner, new_learner
 from core.training.recipes import Recipe, recipe_named
 from core.training.rehearsal import (
     Rehearsal,
@@ -34,10 +35,12 @@ from core.training.rehearsal import (
 )
 from core.training.report import describe, score
 from core.training.reproducible import reproducible
-from core.training.request import LoadCrop, SkippedPhoto, TrainedNetwork, TrainingRequest
+from core.training.request import LoadCrop, SkippedPhoto, TestedPhotos, TrainedNetwork, TrainingRequest
 from core.training.scored import MissedPhotos, missed_photos
 from core.training.side_by_side import train_side_by_side
 from core.training.split import split_for_rehearsals
+
+_log = logging.getLogger(__name__)
 
 __all__ = ["LoadCrop", "SkippedPhoto", "TrainedNetwork", "TrainingRequest", "train_network"]
 
@@ -49,15 +52,17 @@ def train_network(
     on_epoch: Callable[[EpochProgress], None],
     should_stop: Callable[[], bool],
     checkpoints: Path | None = None,
+    pretrained: "Basis | None" = None,
 ) -> TrainedNetwork:
     """Train, calibrate and judge a network.
 
     Args:
         request: what to learn, from what, and how.
         load_crop: reads one photo; called from `request.read_threads` threads.
-        on_epoch: told of every finished epoch, in order; of those of an earlier attempt only by the result.
+        on_epoch: told of every finished epoch, in order; of those of an earlier attempt, of the last one again.
         should_stop: asked between photos and between batches.
         checkpoints: a folder of this run alone; an interrupted run that is started again with it goes on where it was.
+        pretrained: the backbone to begin from, for a recipe that has none of its own.
 
     Raises:
         TooFewPeopleError: fewer than two people have a usable photo.
@@ -68,11 +73,29 @@ def train_network(
     """
     recipe = recipe_named(request.recipe)
     epochs = request.epochs or recipe.epochs
-    data = load_data(request, load_crop, NETWORKS[recipe.backbone].input_size_px, should_stop)
+    basis = pretrained or _from_scratch(recipe)
+    data = load_data(request, load_crop, basis.input_size_px, should_stop)
     with reproducible(request):
-        run = build_run(request, recipe, data, epochs)
+        run = build_run(request, recipe, data, epochs, basis)
         history = train(run, on_epoch, should_stop, checkpoints)
         return finish(request, run, data, history)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Basis:
+    """What networks begin from."""
+
+    backbone: str
+    """Its name."""
+    input_size_px: int
+    """Side of the crops it takes."""
+    build: Build | None
+    """Makes a network; None: fresh weights of the recipe's own."""
+
+
+def _from_scratch(recipe: Recipe) -> Basis:
+    spec = NETWORKS[recipe.backbone or ""]
+    return Basis(backbone=spec.name, input_size_px=spec.input_size_px, build=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +110,8 @@ class Data:
     strangers: CropSet
     """Labelled strangers, which no network learns from."""
     test: CropSet
+    test_places: Tensor
+    """int64: which of the request's test photos these are."""
     skipped: tuple[SkippedPhoto, ...]
     missed: MissedPhotos
     """Test photos that show no face to ask about."""
@@ -97,6 +122,7 @@ class Run:
     """What is trained."""
 
     recipe: Recipe
+    backbone: str
     epochs: int
     final: Learner
     """The network that is kept."""
@@ -116,8 +142,10 @@ def load_data(request: TrainingRequest, load_crop: LoadCrop, size_px: int, shoul
     check_memory(len(learned) + len(request.test), size_px, request.max_crop_bytes)
     (learned_set, train_skipped), (test_set, test_skipped) = (
         load_crops(examples, load_crop, size_px, read_threads=request.read_threads, should_stop=should_stop)
-        for examples in (learned, request.test)
+        for examples in (learned, numbered(request.test))
     )
+    places = test_set.labels
+    test_set = CropSet(crops=test_set.crops, labels=labels_at(request.test, places))
     train_set = learned_set.rows(learned_set.labels >= 0)
     kept, without, new_labels = usable_people(request.classes, train_set.labels)
     test_set = test_set.relabelled(new_labels)
@@ -127,21 +155,23 @@ def load_data(request: TrainingRequest, load_crop: LoadCrop, size_px: int, shoul
         train=train_set.relabelled(new_labels),
         strangers=learned_set.rows(learned_set.labels < 0),
         test=test_set.rows(test_set.labels > -2),
+        test_places=places[test_set.labels > -2],
         skipped=train_skipped + test_skipped,
         missed=missed_photos(request.test, test_skipped, new_labels.numpy()),
     )
 
 
-def build_run(request: TrainingRequest, recipe: Recipe, data: Data, epochs: int) -> Run:
+def build_run(request: TrainingRequest, recipe: Recipe, data: Data, epochs: int, basis: Basis) -> Run:
     """Split the data and build fresh networks."""
     device = torch.device(request.device)
     splits = split_for_rehearsals(data.train.labels, torch.Generator().manual_seed(request.seed))
 
     def learner(crops: CropSet, number: int) -> Learner:
-        return new_learner(recipe, crops, epochs=epochs, seed=request.seed + number, device=device)
+        return new_learner(recipe, crops, epochs=epochs, seed=request.seed + number, device=device, build=basis.build)
 
     return Run(
         recipe=recipe,
+        backbone=basis.backbone,
         epochs=epochs,
         final=learner(data.train, 1),
         rehearsals=tuple(
@@ -160,6 +190,9 @@ def train(
     """Train to the last epoch or until the held-out photos say that it is enough."""
     run_fingerprint = fingerprint(run.learners) if checkpoints else ""
     history = load_checkpoint(checkpoints, run.learners, run_fingerprint) if checkpoints else []
+    if history:
+        _log.info("going on after epoch %d of %d", len(history), run.epochs)
+        on_epoch(history[-1])  # the attempt before may have ended before it could tell
     while len(history) < run.epochs and not enough(history, run.recipe.patience):
         history.append(train_epoch_of_all(run, len(history), should_stop))
         if checkpoints:
@@ -202,13 +235,14 @@ def finish(request: TrainingRequest, run: Run, data: Data, history: list[EpochPr
     calibration = calibrate_on(run.rehearsals, run.final, generator, strangers=data.strangers, fpir=request.fpir)
     gallery = gallery_of(run.final)
     network = run.final.network
-    metrics = judge(run, data, gallery, calibration)
+    tested = ask_about_tests(run, data)
+    metrics = judge(run, data, gallery, calibration, tested)
     network.keep_classes(len(data.classes))
     return TrainedNetwork(
         network=Servable(network.cpu()).eval(),
         gallery=gallery,
         classes=data.classes,
-        backbone=run.recipe.backbone,
+        backbone=run.backbone,
         recipe=run.recipe.name,
         input_size_px=network.input_size_px,
         embedding_dim=network.embedding_dim,
@@ -219,15 +253,27 @@ def finish(request: TrainingRequest, run: Run, data: Data, history: list[EpochPr
         seed=request.seed,
         train_count=len(data.train),
         test_count=len(data.test),
+        tested=tested,
     )
 
 
-def judge(run: Run, data: Data, gallery: Tensor, calibration: Calibration) -> dict[str, Any]:
+def ask_about_tests(run: Run, data: Data) -> TestedPhotos | None:
+    """Return what the final network answers to the test photos; None without any."""
+    if not len(data.test):
+        return None
+    answers = answer_known(run.final, data.test)
+    return TestedPhotos(
+        places=data.test_places.numpy(), embeddings=answers.embeddings.numpy(), logits=answers.logits.numpy()
+    )
+
+
+def judge(
+    run: Run, data: Data, gallery: Tensor, calibration: Calibration, tested: TestedPhotos | None
+) -> dict[str, Any]:
     """Return the metrics that the manifest keeps; see core.training.report."""
     test = None
-    if len(data.test):
-        answers = answer_known(run.final, data.test)
-        arrays = answers.embeddings.numpy(), answers.logits.numpy(), gallery.numpy(), data.test.labels.numpy()
+    if tested is not None:
+        arrays = tested.embeddings, tested.logits, gallery.numpy(), data.test.labels.numpy()
         test = score(*arrays, calibration.rule, data.classes, data.missed)
     return {
         "test": test,

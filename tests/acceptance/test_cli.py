@@ -150,9 +150,9 @@ def test_a_user_goes_from_folders_to_names(fleet: Home, sample: Path) -> None:
 def test_a_retrained_model_is_kept_back_when_that_is_asked_for(fleet: Home, sample: Path) -> None:
     fleet.run("people", "import", sample / "train")
 
-    trained = fleet.ask("retrain", "--wait", "--recipe", "seed", "--epochs", 1, "--no-activate")
+    trained = fleet.ask("retrain", "--wait", "--recipe", "compact", "--epochs", 1, "--no-activate")
 
-    assert (trained["state"], trained["activated"], trained["model"]["backbone"]) == ("succeeded", False, "seed")
+    assert (trained["state"], trained["activated"], trained["model"]["backbone"]) == ("succeeded", False, "compact")
     shown = fleet.ask("model", "show", trained["model"]["version"])
     assert (shown["state"], shown["serves"], shown["activations"]) == ("candidate", False, [])
 

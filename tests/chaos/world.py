@@ -17,11 +17,12 @@ from core.errors import DatabaseUnreachableError
 from core.models.store import ModelStore
 from core.records import JobState
 from db import registry
+from tests import labelled
 from tests.chaos import child
 from tests.chaos.tally import count_looks
 from tests.factories import put_bytes
 from tests.integration.workers.fleet import NodeProcess, SmallFleet, wait_until
-from tests.ledger import add_model, add_people
+from tests.ledger import add_people
 from tests.services import PostgresServer, RedisServer
 from workers.submit import Submission
 
@@ -58,8 +59,8 @@ class World:
         """Make a model serve and start the sweeper."""
         add_people(self.fleet.database, "Ada")
         sha256 = put_bytes(ModelStore(self.fleet.settings.artifacts_dir), b"never loaded: the network is made up")
+        labelled.add_model(self.fleet.database, sha256)
         with self.fleet.database.write() as session:
-            add_model(session, sha256)
             model = registry.get_model(session, "v1")
             registry.activate_model(session, model, who="chaos", why="chaos", now=utc_now())
         self.sweeper = self.start_sweeper()

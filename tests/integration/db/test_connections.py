@@ -69,7 +69,12 @@ def test_writers_that_read_first_do_not_lose_each_others_work(database: Database
 
 def test_foreign_keys_are_held(database: Database) -> None:
     with pytest.raises(IntegrityError), database.write() as session:
-        session.execute(text("INSERT INTO activations VALUES (1, 4711, 'a', 'b', '2026-01-01 00:00:00')"))
+        session.execute(
+            text(
+                "INSERT INTO activations (generation, model_id, who, why, at) "
+                "VALUES (1, 4711, 'a', 'b', '2026-01-01 00:00:00')"
+            )
+        )
 
 
 @pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=5, minutes=30))])

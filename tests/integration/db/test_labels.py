@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import func, select
 
 from core.errors import UnknownIdError
+from core.faces.rule import OperatingPoint
 from core.records import FaceOutcome, Split, Verdict
 from db import labels
 from db.corrections import load_corrections
@@ -68,6 +69,22 @@ def test_a_face_that_is_not_somebody_is_decided_anew_without_them(
     now = stored(database, key(job))
     assert (now.outcome, now.candidate) == (outcome, bob)
     assert now.person == (bob if outcome == "identified" else None)
+
+
+def test_a_face_is_decided_anew_under_the_share_of_strangers_that_its_job_asked_for(
+    database: Database, people: list[int]
+) -> None:
+    ada, bob, _ = people
+    strict = OperatingPoint(fpir=0.001, threshold=0.9, margin=0.1)
+    lax = OperatingPoint(fpir=0.1, threshold=0.3, margin=0.1)
+    model = labelled.add_model(database, rule=replace(labelled.RULE, other_points=(strict, lax)))
+    photo = ledger.result(0, ranked((ada, 0.95), (bob, 0.8)))
+    jobs = [store(database, model, photo, fpir=fpir) for fpir in (None, 0.001, 0.1)]
+    say(database, [key(job) for job in jobs], Verdict.IS_NOT, "Ada")
+    assert [stored(database, key(job)).person for job in jobs] == [bob, None, bob]
+    # Whatever is stored after it obeys too, by the same rule.
+    later = [store(database, model, photo, fpir=fpir) for fpir in (None, 0.001, 0.1)]
+    assert [stored(database, key(job)).person for job in later] == [bob, None, bob]
 
 
 def test_a_face_is_not_several_people_at_once(database: Database, people: list[int], model: int) -> None:

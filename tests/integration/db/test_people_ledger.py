@@ -109,7 +109,7 @@ def test_a_photo_nobody_spoke_of_has_no_label(database: Database) -> None:
 
 def test_the_training_set_is_in_order_and_knows_its_strangers(database: Database) -> None:
     """Carl has only a test photo: to the model he is a stranger. Dora has no photo at all."""
-    ada, bob, _carl, _dora = ledger.add_people(database, "Ada", "Bob", "Carl", "Dora")
+    ada, bob, carl, _dora = ledger.add_people(database, "Ada", "Bob", "Carl", "Dora")
     label(database, "Bob", "1")
     label(database, "Ada", "2")
     label(database, "Carl", "3", Split.TEST)
@@ -118,12 +118,12 @@ def test_the_training_set_is_in_order_and_knows_its_strangers(database: Database
     with database.read() as session:
         classes, train, test = people.training_set(session)
 
-    def example(photo: str, class_index: int) -> Example:
-        return Example(uri=f"file:///people/{photo}.jpg", class_index=class_index, sha256=photo * 64)
+    def example(photo: str, class_index: int, shows: int | None = None) -> Example:
+        return Example(uri=f"file:///people/{photo}.jpg", class_index=class_index, sha256=photo * 64, shows=shows)
 
     assert classes == [PersonClass(person_id=ada, name="Ada"), PersonClass(person_id=bob, name="Bob")]
     assert train == [example("2", 0), example("5", 0), example("1", 1)]
-    assert test == [example("4", 0), example("3", -1)]
+    assert test == [example("4", 0), example("3", -1, shows=carl)]
 
 
 def say(database: Database, photo: str, verdict: Verdict, name: str | None = None, **changes: Any) -> None:

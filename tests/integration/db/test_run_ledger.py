@@ -90,7 +90,7 @@ def test_a_trainer_that_lost_its_run_can_write_nothing(database: Database) -> No
     assert new.attempt == 2
     for write in (
         lambda session: runs.heartbeat(session, old, EXPIRED, LEASE_S),
-        lambda session: runs.set_stage(session, old, "training", "f" * 64),
+        lambda session: runs.set_stage(session, old, "training", dataset_digest="f" * 64),
         lambda session: runs.record_epoch(session, old, progress(1)),
         lambda session: runs.finish_run(session, old, RunState.SUCCEEDED, now=EXPIRED, reason=None),
     ):
@@ -213,7 +213,7 @@ def test_a_stage_keeps_the_dataset_that_was_named_before(database: Database) -> 
     run_id = add_run(database)
     lease = must_claim(database, run_id)
     with database.write() as session:
-        runs.set_stage(session, lease, "snapshot", "f" * 64)
+        runs.set_stage(session, lease, "snapshot", dataset_digest="f" * 64)
         runs.set_stage(session, lease, "training")
     assert (row(database, run_id).stage, row(database, run_id).dataset_digest) == ("training", "f" * 64)
 

@@ -54,7 +54,7 @@ def test_jobs_of_the_first_version_run_on_after_the_upgrade(empty_database: Data
     running, done = (ledger.get_job(empty_database, job_id) for job_id in (1, 2))
     assert [(job.last_claim, job.max_parallel, job.decided_before) for job in (running, done)] == [(0, None, 0)] * 2
     assert (running.resumed_at, done.state, done.finished_at) == (running.started_at, "done", ledger.NOW)
-    held = ChunkLease(chunk_id=2, job_id=1, faces_mode="crop", first_ordinal=2, item_count=2, token="t")
+    held = ChunkLease(chunk_id=2, job_id=1, faces_mode="crop", fpir=None, first_ordinal=2, item_count=2, token="t")
     with empty_database.write() as session:
         model_id = ledger.add_model(session)
     ledger.finish(empty_database, held, ledger.results_of(held), model_id)
@@ -72,7 +72,7 @@ def _upgrade_to(database: Database, revision: str) -> None:
 
 
 def test_faces_of_before_are_reviewed_in_their_order_and_keep_their_rankings(empty_database: Database) -> None:
-    """Schema 0008 stores rankings in another form and the review's order with each face."""
+    """Schema 0009 stores rankings in another form and the review's order with each face."""
     _upgrade_to(empty_database, "0006")
     _insert_faces_of_0006(empty_database)
     schema.upgrade(empty_database)

@@ -78,7 +78,7 @@ class SmallFleet:
             rows = [get_or_add_person(session, name, now) for name in ("Ada", "Grace", "Edsger")]
             self.people = tuple(PersonClass(person_id=row.id, name=row.name) for row in rows)
         manifest = make_manifest(self.people, seed=seed)
-        sha256 = make_artifact(ModelStore(self.settings.artifacts_dir), self.people, seed=seed)
+        sha256 = make_artifact(ModelStore.from_settings(self.settings), self.people, seed=seed)
         with self.database.write() as session:
             model = registry.register_model(
                 session,
@@ -144,6 +144,7 @@ class SmallFleet:
             "model_poll_s",
             "photo_timeout_s",
             "weights",
+            "artifacts",
         )
         search = os.pathsep.join([str(_SITE), str(ROOT)])
         return {"PYTHONPATH": search} | {

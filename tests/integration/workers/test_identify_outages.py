@@ -72,7 +72,12 @@ def make_context(
     database: Database, recognise: Callable[[Sequence[PhotoTask]], list[PhotoResult]], clock: Clock = utc_now
 ) -> IdentifyContext:
     def recognise_with(
-        model: Loaded, tasks: Sequence[PhotoTask], faces: FacesMode, on_progress: Callable[[int], None]
+        model: Loaded,
+        tasks: Sequence[PhotoTask],
+        on_progress: Callable[[int], None],
+        *,
+        faces: FacesMode,
+        fpir: float | None,
     ) -> list[PhotoResult]:
         return recognise(tasks)
 
@@ -129,7 +134,7 @@ def test_a_worker_that_is_stopped_while_its_results_wait_gives_the_chunk_back_un
 
     database.on_refusal = stop
 
-    def recognise(*_: object) -> list[PhotoResult]:
+    def recognise(*_: object, **__: object) -> list[PhotoResult]:
         database.refusals = 1
         return [ledger.result(number) for number in range(4)]
 

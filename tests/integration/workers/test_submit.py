@@ -31,6 +31,15 @@ def test_the_same_key_gives_the_same_job_and_rings_nobody(fleet: SmallFleet) -> 
         fleet.submit(fleet.photos(2, name="other"), idempotency_key="k")
 
 
+def test_another_share_of_strangers_is_another_submission(fleet: SmallFleet) -> None:
+    folder = fleet.photos(4)
+    first = fleet.submit(folder, idempotency_key="k", fpir=0.003)
+    assert fleet.job(first).fpir == 0.003
+    assert fleet.submit(folder, idempotency_key="k", fpir=0.003).repeated
+    with pytest.raises(IdempotencyConflictError, match=first.job_public_id):
+        fleet.submit(folder, idempotency_key="k")
+
+
 def test_without_redis_the_job_is_recorded_and_the_sweeper_rings(sqlite_fleet: SmallFleet) -> None:
     sqlite_fleet.redis.stop(signal.SIGKILL)
     submission = sqlite_fleet.submit(sqlite_fleet.photos(20))

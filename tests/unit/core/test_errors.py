@@ -58,6 +58,7 @@ def test_only_what_may_pass_is_tried_again() -> None:
         "database_unreachable",
         "database_full",
         "disk_full",
+        "artifacts_unreachable",
         "weights_unreachable",
     }
     assert not any(error.retry for error in (InputError, PhotoError, ModelError))

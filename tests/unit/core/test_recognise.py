@@ -5,7 +5,10 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from core.errors import InputError, LeaseLostError, PhotoMissingError, SourceUnreachableError
+from core.faces.rule import OperatingPoint
 from core.images.decode import DecodeLimits
 from core.images.read import PhotoReader
 from core.models.engine import Engine, load_engine
@@ -109,6 +113,18 @@ def test_known_people_are_named_and_strangers_are_not(recogniser: Recogniser) ->
     assert (face.index, face.quality, face.quality_reasons, face.landmarks_px) == (0, None, (), ())
     assert face.top_k[0].person_id == 102 and len(face.top_k) == 4
     assert [p.similarity for p in face.top_k] == sorted((p.similarity for p in face.top_k), reverse=True)
+
+
+def test_a_job_that_lets_fewer_strangers_have_a_name_is_decided_more_strictly(
+    reader: FakeReader, engine: Engine
+) -> None:
+    points = tuple(OperatingPoint(fpir=fpir, threshold=at, margin=0.0) for fpir, at in ((0.001, 1.5), (0.1, -1.0)))
+    manifest = replace(engine.manifest, rule=replace(engine.manifest.rule, other_points=points))
+    recogniser = Recogniser(reader, engine, DecodeLimits(), read_threads=2)
+    with patch.object(engine, "manifest", manifest), closing(recogniser):
+        for fpir, named in ((None, [True, False]), (0.001, [False, False]), (0.1, [True, True])):
+            results = recogniser.recognise(make_tasks("Grace", "stranger"), fpir=fpir)
+            assert [face.person_id is not None for result in results for face in result.faces] == named
 
 
 def test_a_refused_face_still_says_who_is_nearest(recogniser: Recogniser) -> None:

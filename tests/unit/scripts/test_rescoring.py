@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, inspect, select
+from sqlalchemy import func, inspect, select, update
 
+from core.faces.rule import OperatingPoint
 from core.records import FaceEmbedding, FaceOutcome, FaceResult
 from db.engine import Database
 from db.registry import activate_model
@@ -68,6 +69,18 @@ def test_ended_anywhere_the_ledger_is_in_line_and_the_rest_is_done_later(stored:
     assert done == FACES
     assert by_rows["identified"] > FACES // 3
     assert by_rows["unknown"] > FACES // 3
+
+
+def test_a_job_is_decided_about_anew_by_the_share_of_strangers_that_it_asked_for(
+    stored: Database, faces: MadeUpFaces
+) -> None:
+    nobody = OperatingPoint(fpir=0.001, threshold=1.5, margin=0.0)
+    knows = replace(faces, model=replace(faces.model, rule=replace(faces.model.rule, other_points=(nobody,))))
+    with stored.write() as session:
+        session.execute(update(Job).values(fpir=0.001))
+    rescoring(stored, knows).run()
+    by_job, _, done = counted(stored)
+    assert (by_job["identified"], by_job["ambiguous"], done) == (0, 0, FACES)
 
 
 def test_when_another_model_is_activated_the_rest_is_left_to_it(stored: Database, faces: MadeUpFaces) -> None:

@@ -18,7 +18,7 @@ from scripts.training_choice import SCRATCH_RECIPES
 from scripts.waiting import why_run_waits
 from tests import ledger
 from tests.unit.scripts.runner import Run
-from workers.preparation import HEAD_RECIPE
+from workers.preparation import FINETUNE_RECIPE, HEAD_RECIPE
 
 MANIFEST = {
     "backbone": "compact",
@@ -83,6 +83,7 @@ def test_a_queued_run_is_one_document_with_stable_keys(run: Run, two_people: Dat
         "epochs": 3,
         "fpir": 0.01,
         "seed": 7,
+        "tolerance": 0.01,
         "activate": False,
         "who": current_user(),
     }
@@ -97,7 +98,8 @@ def test_a_run_that_nobody_will_take_up_says_so(run: Run, two_people: Database) 
 
 
 def test_the_recipes_are_those_of_the_training_package() -> None:
-    assert set(SCRATCH_RECIPES) == set(RECIPES)
+    assert {*SCRATCH_RECIPES, FINETUNE_RECIPE} == set(RECIPES)
+    assert [RECIPES[name].backbone for name in (*SCRATCH_RECIPES, FINETUNE_RECIPE)] == [*SCRATCH_RECIPES, None]
     assert SCRATCH_RECIPES[0] == DEFAULT_RECIPE
     assert HEAD.name == HEAD_RECIPE
 
@@ -238,3 +240,11 @@ def add_served_model(database: Database) -> None:
 def all_runs(database: Database) -> list[RunRow]:
     with database.read() as session:
         return session.query(RunRow).order_by(RunRow.id).all()
+
+
+def test_the_same_training_asked_for_twice_is_queued_once_and_says_so(run: Run, two_people: Database) -> None:
+    first, again, other = (run("retrain", "--seed", seed, "--json") for seed in ("1", "1", "2"))
+    assert first.document["run"] == again.document["run"] != other.document["run"]
+    assert "The same training is queued already" in again.err
+    assert "queued already" not in first.err + other.err
+    assert len(all_runs(two_people)) == 2

@@ -1,12 +1,14 @@
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
+from core.faces.rule import OperatingPoint
 from db.engine import Database
 from db.jobs import list_jobs
 from db.registry import activate_model, register_model
 from db.tables import Job
-from tests import ledger
+from tests import labelled, ledger
 from tests.unit.scripts.runner import Run
 
 
@@ -34,6 +36,7 @@ def test_a_submission_is_one_document_with_stable_keys(run: Run, database: Datab
         "faces": {"identified": 0, "unknown": 0, "ambiguous": 0, "low_quality": 0},
         "images_per_s": None,
         "eta_s": None,
+        "threshold_fpir": None,
     }
     assert seconds >= 0
     assert [job.public_id for job in jobs(database)] == [job_id]
@@ -139,3 +142,35 @@ def give_key(database: Database, job: Job, *, digest_of: str) -> None:
 def jobs(database: Database) -> list[Job]:
     with database.read() as session:
         return list_jobs(session, limit=10)
+
+
+def _serve(database: Database, *points: OperatingPoint) -> None:
+    rule = asdict(replace(labelled.RULE, other_points=points))
+    manifest = {"backbone": "compact", "recipe": "compact", "faces": "crop", "rule": rule}
+    with database.write() as session:
+        model = register_model(session, sha256="a" * 64, manifest=manifest, run_id=None, parent_id=None, now=ledger.NOW)
+        activate_model(session, model, who="ada", why="test", now=ledger.NOW)
+
+
+def test_a_job_may_ask_for_another_share_of_strangers(run: Run, database: Database, album: Path) -> None:
+    _serve(database, *(OperatingPoint(fpir=at, threshold=0.5, margin=0.0) for at in (0.001, 0.1)))
+    ran = run("submit", album, "--threshold-fpir", "0.003", "--json")
+    assert (ran.code, ran.document["threshold_fpir"]) == (3, 0.003)  # no Redis here
+    assert "0.3 %" in run("job", "show", ran.document["job"]).out
+    assert [job.fpir for job in jobs(database)] == [0.003]
+
+
+def test_a_share_of_strangers_that_the_model_cannot_tell_is_refused(run: Run, database: Database, album: Path) -> None:
+    _serve(database)
+    ran = run("submit", album, "--threshold-fpir", "0.003")
+    assert ran.code == 2
+    assert "a threshold for 0.01 of strangers only" in ran.err
+    assert jobs(database) == []
+    assert run("submit", album, "--threshold-fpir", "0.01").code == 3
+
+
+@pytest.mark.parametrize("share", ["-1", "0", "0.5", "nan", "1%"])
+def test_what_is_no_share_of_strangers_is_wrong_usage(run: Run, album: Path, share: str) -> None:
+    ran = run("submit", album, "--threshold-fpir", share)
+    assert ran.code == 2
+    assert f"{share} is no share of strangers from 0.0001 to 0.2" in ran.err

@@ -6,6 +6,7 @@ import resource
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ def test_an_artifact_is_found_under_the_sha256_of_its_bytes(store: ModelStore) -
     sha256 = put_bytes(store, b"model")
     assert sha256 == hashlib.sha256(b"model").hexdigest()
     assert store.path(sha256).read_bytes() == b"model"
-    assert store.list_artifacts() == [sha256]
+    assert names(store) == [sha256]
     store.verify(sha256)
 
 
@@ -70,7 +71,7 @@ def test_what_a_killed_writer_left_is_invisible(store: ModelStore) -> None:
     sha256 = put_bytes(store, b"model")
     (store.root / ".0123456789abcdef.partial").write_bytes(b"mod")
     (store.root / "notes.pt").write_bytes(b"no sha256")
-    assert store.list_artifacts() == [sha256]
+    assert names(store) == [sha256]
 
 
 def test_a_write_that_breaks_off_leaves_nothing_behind_and_says_what_to_do(store: ModelStore, tmp_path: Path) -> None:
@@ -93,22 +94,31 @@ def test_a_staged_file_that_is_not_there_is_a_clean_error(store: ModelStore, tmp
     assert store.list_artifacts() == []
 
 
-def test_only_old_artifacts_that_nothing_refers_to_are_removed(store: ModelStore) -> None:
-    kept, orphan, fresh = (put_bytes(store, name) for name in (b"kept", b"orphan", b"fresh"))
-    partial = store.root / ".0123456789abcdef.partial"
-    partial.write_bytes(b"mod")
-    for path in (store.path(kept), store.path(orphan), partial):
-        os.utime(path, (0, 0))
-    assert store.remove_unreferenced({kept}, older_than_s=3600) == [orphan]
-    assert store.list_artifacts() == sorted([kept, fresh])
-    assert not partial.exists()
+def test_what_interrupted_writers_left_is_removed_when_it_is_old(store: ModelStore) -> None:
+    put_bytes(store, b"model")
+    old, young = (store.root / f".{number:016x}.partial" for number in (1, 2))
+    for partial in (old, young):
+        partial.write_bytes(b"mod")
+    os.utime(old, (0, 0))
+    store.remove_partials(stored_before=datetime.now(UTC) - timedelta(days=1))
+    assert (old.exists(), young.exists()) == (False, True)
 
 
-def test_storing_an_old_orphan_again_makes_it_young(store: ModelStore) -> None:
+def test_an_artifact_is_removed_unless_it_was_stored_again_since_it_was_looked_at(store: ModelStore) -> None:
     sha256 = put_bytes(store, b"model")
     os.utime(store.path(sha256), (0, 0))
+    (old,) = store.list_artifacts()
+    assert (old.size_bytes, old.stored_at) == (5, datetime(1970, 1, 1, tzinfo=UTC))
     put_bytes(store, b"model")
-    assert store.remove_unreferenced(set(), older_than_s=3600) == []
+    assert not store.remove(old)
+    (young,) = store.list_artifacts()
+    assert store.remove(young)
+    assert not store.remove(young)
+    assert store.list_artifacts() == []
+
+
+def names(store: ModelStore) -> list[str]:
+    return [each.sha256 for each in store.list_artifacts()]
 
 
 def _overwrite(path: Path, data: bytes) -> None:

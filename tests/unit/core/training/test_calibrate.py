@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
+from core.faces.rule import OTHER_FPIRS, OperatingPoint
 from core.training.calibrate import (
     NO_PROBES,
     Probes,
     Trial,
     calibrate,
+    in_order,
     joined,
     named,
     score_probes,
@@ -195,3 +197,23 @@ def test_probes_are_right_only_where_the_candidate_is_the_truth() -> None:
     assert probes.right.tolist() == [True, False, False]
     assert probes.people == 3
     assert probes.margin.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_other_shares_of_strangers_have_thresholds_too_the_fewer_the_higher() -> None:
+    strangers = _probes(_drawn(1, 300, 0.3), _drawn(2, 300, 0.2), False, 300)
+    known = _probes(_drawn(0, 60, 0.9), 0.7, True, 30)
+    rule = calibrate([_trial(known, strangers)], known, NO_PROBES).rule
+    assert [point.fpir for point in rule.other_points] == list(OTHER_FPIRS)
+    thresholds = [point.threshold for point in rule.other_points]
+    assert thresholds == sorted(thresholds, reverse=True)
+    for fpir in (0.003, 0.02, 0.1):
+        assert named(strangers, rule.at_fpir(fpir)).mean() == pytest.approx(fpir, abs=0.01)
+
+
+def test_a_guess_tells_no_other_share_of_strangers() -> None:
+    assert calibrate([], _probes(_drawn(0, 20, 0.8), 0.4, True, 2), NO_PROBES).rule.other_points == ()
+
+
+def test_of_two_points_in_the_wrong_order_the_stricter_holds() -> None:
+    points = [OperatingPoint(fpir=at, threshold=threshold, margin=0.1) for at, threshold in ((0.001, 0.4), (0.01, 0.5))]
+    assert [point.threshold for point in in_order(points)] == [0.5, 0.5]

@@ -5,6 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from core.faces.impostors import ImpostorScores, PublishedScores
+from core.faces.rule import OTHER_FPIRS
 from core.training.calibrate import NO_PROBES, Probes
 from core.training.operating import Evidence, LeftOut, choose_operating_point, expected_fpir, fit_impostors, margin_for
 
@@ -116,3 +117,16 @@ def test_the_margin_is_where_the_runner_up_is_a_ninth_as_likely() -> None:
     densities = np.exp(-0.5 * (np.array([runner_up, threshold]) / 0.1) ** 2)
     assert densities[0] / densities[1] == pytest.approx(9.0, rel=0.3)
     assert margin_for(0.8, IMPOSTORS) < margin
+
+
+def test_other_shares_of_strangers_have_thresholds_too_the_fewer_the_higher() -> None:
+    folds = tuple(left_out(12, 48, fold) for fold in range(5))
+    evidence = Evidence(left_out=folds, strangers=NO_PROBES, gallery_size=60)
+    points = choose_operating_point(evidence, PUBLISHED, "yew", 0.01).other_points
+    assert [point.fpir for point in points] == list(OTHER_FPIRS)
+    thresholds = [point.threshold for point in points]
+    assert thresholds == sorted(thresholds, reverse=True)
+    for point in points:
+        alone = choose_operating_point(evidence, PUBLISHED, "yew", point.fpir)
+        assert point.threshold == pytest.approx(alone.threshold, abs=0.02)
+        assert 0.2 * point.fpir < realised(point.threshold, 60) < 2.5 * point.fpir

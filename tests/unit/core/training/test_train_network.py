@@ -90,7 +90,7 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_bits(trained: TrainedNetwork
         _train(request, on_epoch=cut_after_first, checkpoints=tmp_path)
     told: list[int] = []
     resumed = _train(request, on_epoch=lambda epoch: told.append(epoch.epoch), checkpoints=tmp_path)
-    assert told == [2]
+    assert told == [1, 2], "the first attempt may have ended before anybody heard of its epoch"
     assert [epoch.epoch for epoch in resumed.epochs] == [1, 2]
     assert _same(trained, resumed)
     assert resumed.rule == trained.rule
