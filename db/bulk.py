@@ -4,7 +4,8 @@ Values go to the driver as they are, so times and JSON are turned into what the 
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
@@ -57,9 +58,36 @@ class Bulk:
         marks = ", ".join(self.json_mark if column in json_columns else "?" for column in columns)
         self._run(f"INSERT INTO {table.__tablename__} ({', '.join(columns)}) VALUES ({marks})", rows)  # noqa: S608
 
+    def fetch_columns(
+        self, columns: Sequence[str], statement: str, values: Sequence[Any], joined: str | None = None
+    ) -> tuple[list[list[Any]], bytes]:
+        """Return what a statement finds as columns, which the database itself puts together.
+
+        A row is an object or two, which take longer to make than to read. And SQLite's driver takes Python's lock and
+        gives it back for each: a thread that writes meanwhile then takes twice as long.
+
+        Args:
+            columns: whole numbers, texts and truth values, by their names in the statement.
+            statement: gives one row each, in order.
+            values: of its placeholders.
+            joined: another column, of bytes.
+
+        Returns:
+            The columns, and the bytes of `joined`, one row's after the other's.
+        """
+        aggregate = "array_agg({})" if self._postgresql else "json_group_array({})"
+        as_bytes = "string_agg({}, ''::BYTEA)" if self._postgresql else "CAST(group_concat({}, '') AS BLOB)"
+        wanted = [aggregate.format(column) for column in columns]
+        wanted.append(as_bytes.format(joined) if joined else "NULL")
+        ((*found, data),) = self.fetch(f"SELECT {', '.join(wanted)} FROM ({statement}) AS found", values)  # noqa: S608
+        return [_listed(column) for column in found], data or b""
+
     def fetch(self, statement: str, values: Sequence[Any]) -> Sequence[tuple[Any, ...]]:
         """Return all rows that a statement finds, as the driver gives them."""
-        return self._connection.exec_driver_sql(self._spelled(statement), tuple(values)).cursor.fetchall()
+        if not self._postgresql:
+            return self._connection.exec_driver_sql(statement, tuple(values)).cursor.fetchall()
+        with self._driver.cursor(binary=True) as cursor:  # as text, bytes would be twice as long, and parsed
+            return list(cursor.execute(self._spelled(statement), tuple(values)).fetchall())
 
     def execute(self, statement: str, values: Sequence[Any]) -> None:
         """Run a statement that finds nothing."""
@@ -70,7 +98,7 @@ class Bulk:
         table: type[Base],
         *,
         values: Sequence[str],
-        json_columns: set[str],
+        same: Mapping[str, str],
         keys: Sequence[str],
         unchanged: Sequence[str],
         rows: Iterable[tuple[Any, ...]],
@@ -81,46 +109,61 @@ class Bulk:
         Args:
             table: which.
             values: columns to set.
-            json_columns: those of them that are given as JSON text.
-            keys: columns that find the row.
+            same: columns that are the same in all rows afterwards, each with the SQL of what it is.
+            keys: columns that find the row among those of `within`.
             unchanged: columns that must still hold what they did.
             rows: the values, then the keys, then what the unchanged columns held.
             within: a condition that holds for all of them; without it, PostgreSQL may read the whole table.
         """
+        name = table.__tablename__
+        fixed = [f"{column} = {value}" for column, value in same.items()]
         if self._postgresql:
-            return self._copy_and_update(table.__tablename__, values, keys, unchanged, rows, within)
-        setting = ", ".join(f"{column} = ?" for column in values)
-        finding = " AND ".join([*(f"{column} = ?" for column in keys), *(f"{column} IS ?" for column in unchanged)])
-        statement = f"UPDATE {table.__tablename__} SET {setting} WHERE {finding}"  # noqa: S608
-        return self._connection.exec_driver_sql(statement, list(rows)).rowcount
+            return self._copy_and_update(name, values, fixed, keys, unchanged, rows, within)
+        setting = ", ".join([*(f"{column} = ?" for column in values), *fixed])
+        finding = [within, *(f"{column} = ?" for column in keys), *(f"{column} IS ?" for column in unchanged)]
+        statement = f"UPDATE {name} SET {setting} WHERE {' AND '.join(finding)}"  # noqa: S608
+        with closing(self._driver.cursor()) as cursor:  # SQLAlchemy would make a list of all rows
+            return int(cursor.executemany(statement, rows).rowcount)
 
     def _copy_and_update(
         self,
         table: str,
         values: Sequence[str],
+        fixed: Sequence[str],
         keys: Sequence[str],
         unchanged: Sequence[str],
         rows: Iterable[tuple[Any, ...]],
         within: str,
     ) -> int:
         """Bring rows into a temporary table by COPY, and update from there in one statement."""
-        columns = ", ".join([*values, *keys])
-        were = [f"was_{column}" for column in unchanged]
-        held = ", ".join(f"{column} AS {was}" for column, was in zip(unchanged, were, strict=True))
-        statement = f"CREATE TEMPORARY TABLE changed ON COMMIT DROP AS SELECT {columns}, {held} FROM {table} LIMIT 0"  # noqa: S608
+        were = {column: f"was_{column}" for column in unchanged}
+        columns = ", ".join([*values, *keys, *(f"{column} AS {was}" for column, was in were.items())])
+        statement = f"CREATE TEMPORARY TABLE changed ON COMMIT DROP AS SELECT {columns} FROM {table} LIMIT 0"  # noqa: S608
         self._connection.exec_driver_sql(statement)
-        driver: Any = self._connection.connection.driver_connection
-        with driver.cursor() as cursor, cursor.copy(f"COPY changed ({columns}, {', '.join(were)}) FROM STDIN") as copy:
-            copy.write("".join(_copy_line(row) for row in rows))
-        setting = ", ".join(f"{column} = changed.{column}" for column in values)
-        finding = [f"{table}.{column} = changed.{column}" for column in keys]
-        finding += [f"{table}.{column} IS NOT DISTINCT FROM changed.was_{column}" for column in unchanged]
-        updating = f"UPDATE {table} SET {setting} FROM changed WHERE {within} AND {' AND '.join(finding)}"  # noqa: S608
+        self._copy("changed", rows)
+        setting = ", ".join([*(f"{column} = changed.{column}" for column in values), *fixed])
+        finding = [within, *(f"{table}.{column} = changed.{column}" for column in keys)]
+        finding += [f"{table}.{column} IS NOT DISTINCT FROM changed.{was}" for column, was in were.items()]
+        updating = f"UPDATE {table} SET {setting} FROM changed WHERE {' AND '.join(finding)}"  # noqa: S608
         # Of rows that are younger than its statistics PostgreSQL expects few, and would compare each with all of these.
         self._connection.exec_driver_sql("SET LOCAL enable_nestloop = off")
         updated = self._connection.exec_driver_sql(updating).rowcount
         self._connection.exec_driver_sql("SET LOCAL enable_nestloop = on")
         return updated
+
+    def _copy(self, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Insert rows that have a value for each column of a PostgreSQL table, by COPY in its own encoding."""
+        with self._driver.cursor() as cursor:
+            cursor.execute(f"SELECT * FROM {table} LIMIT 0")  # noqa: S608
+            types = [column.type_code for column in cursor.description]
+            with cursor.copy(f"COPY {table} FROM STDIN (FORMAT BINARY)") as copy:
+                copy.set_types(types)
+                for row in rows:
+                    copy.write_row(row)
+
+    @property
+    def _driver(self) -> Any:
+        return self._connection.connection.driver_connection
 
     def _spelled(self, statement: str) -> str:
         return statement.replace("?", "%s") if self._postgresql else statement
@@ -136,9 +179,9 @@ def json_text(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
-def _copy_line(row: tuple[Any, ...]) -> str:
-    """Return a row as COPY reads it. Its texts hold no tab, backslash or line end: outcomes, JSON of numbers."""
-    return "\t".join(["\\N" if value is None else str(value) for value in row]) + "\n"
+def _listed(column: Any) -> list[Any]:
+    """Return a column as a list: SQLite gives it as JSON, and PostgreSQL nothing for no rows."""
+    return list(json.loads(column)) if isinstance(column, str) else column or []
 
 
 def in_pages(values: Iterable[T], size: int) -> Iterator[list[T]]:

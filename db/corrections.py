@@ -92,9 +92,23 @@ def load_corrections(session: Session, photo_sha256s: Sequence[str]) -> Correcti
         session: that of the transaction that stores the outcomes.
         photo_sha256s: of the photos' bytes.
     """
+    hold_corrections(session)
+    return read_corrections(session, photo_sha256s)
+
+
+def hold_corrections(session: Session) -> None:
+    """Let nobody correct before this transaction ends: it stores outcomes, in line with all that was said until now."""
     if _is_postgresql(session):
         session.connection().exec_driver_sql(_HOLD)
-    return read_corrections(session, photo_sha256s)
+
+
+def last_said(session: Session) -> tuple[int | None, Mapping[int, int]]:
+    """Return the newest label, and who counts as whom: while these stay as they are, no correction was made.
+
+    Corrections are made one after the other (`hold_outcomes`), so a newer label always has a higher number.
+    """
+    newest = session.connection().exec_driver_sql("SELECT max(id) FROM labels").scalar_one()
+    return newest, load_merges(session)
 
 
 def read_corrections(session: Session, photo_sha256s: Sequence[str]) -> Corrections:
@@ -126,6 +140,17 @@ def load_rule(session: Session, model_id: int, job_id: int) -> RejectRule | None
 def fpir_of_job(session: Session, job_id: int) -> float | None:
     """Return the share of strangers that a job asked for; None when it asked for none."""
     return session.scalar(select(Job.fpir).where(Job.id == job_id))
+
+
+def load_threshold(session: Session, model_id: int, job_id: int) -> float | None:
+    """Return the threshold of a model for the faces of a job; None when it has no reject rule.
+
+    Asked with every chunk that is stored, so a job that asks for nothing of its own does without the manifest.
+    """
+    if fpir_of_job(session, job_id) is None:
+        return session.scalar(select(Model.threshold).where(Model.id == model_id))
+    rule = load_rule(session, model_id, job_id)
+    return None if rule is None else rule.threshold
 
 
 def standing(labels: Iterable[Any], merges: Mapping[int, int]) -> list[Said]:

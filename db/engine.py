@@ -21,6 +21,9 @@ from db.patience import CONNECT_ARGS, SERVER_OPTIONS, PatientConnection, bound_i
 # A writer waits this long for another writer of the same SQLite file before it gives up.
 SQLITE_BUSY_TIMEOUT_S = 30
 
+_SQLITE_CACHE_KIB = 64 << 10
+"""Of a connection that changes many rows; otherwise it is SQLite's own 2 MiB."""
+
 _SQLITE_FULL = {"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"}
 _DISK_FULL = "53100"  # PostgreSQL's SQLSTATE
 
@@ -68,17 +71,23 @@ class Database:
             yield session
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
+    def write(self, *, many: bool = False) -> Iterator[Session]:
         """Open a session that writes: committed when the block ends well, rolled back when it raises.
 
         On SQLite the write lock is taken at once (BEGIN IMMEDIATE): a transaction that reads first and then wants to
         write fails at once when another has written in between, whatever the busy timeout.
+
+        Args:
+            many: ten thousand rows and more are changed at once. SQLite then keeps them in memory until the commit,
+                instead of writing them aside and reading them again.
 
         Raises:
             DatabaseUnreachableError: the database did not answer; nothing was written.
         """
         engine = self.engine.execution_options(facefleet_write=True)
         with self._translated(), Session(engine, expire_on_commit=False) as session:
+            if many and self.is_sqlite:
+                session.execute(text(f"PRAGMA cache_size=-{_SQLITE_CACHE_KIB}"))
             yield session
             session.commit()
 

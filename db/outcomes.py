@@ -13,8 +13,10 @@ from sqlalchemy.orm import Session
 
 from core.records import FaceOutcome, FaceResult, PhotoResult
 from db.bulk import Bulk, json_text
-from db.corrections import load_corrections, load_rule
+from db.corrections import load_corrections, load_rule, load_threshold
 from db.jobs import close_finished_jobs
+from db.rankings import pack_ranking
+from db.review_order import review_order
 from db.tables import Embedding, Face, Item, Job
 
 # What an item has with its outcome.
@@ -44,9 +46,11 @@ _FACE_COLUMNS = (
     "candidate_id",
     "similarity",
     "confidence",
+    "ranking",
     "top_k",
     "model_id",
     "label_id",
+    "review_order",
 )
 _EMBEDDING_COLUMNS = ("job_id", "ordinal", "face_index", "backbone_sha256", "vector")
 _JSON_COLUMNS = {"landmarks_px", "quality_reasons", "top_k"}
@@ -67,8 +71,13 @@ def store_results(session: Session, job_id: int, results: Sequence[PhotoResult],
     decided_at = bulk.time(now)
     items = (_item_values(job_id, result, model_id, decided_at) for result in results)
     bulk.update(Item, ITEM_VALUES, ("job_id", "ordinal"), items)
+    threshold = load_threshold(session, model_id, job_id)
     faces = (
-        (*_face_values(job_id, result.ordinal, face, model_id), labels.get((result.ordinal, face.index)))
+        (
+            *_face_values(job_id, result.ordinal, face, model_id),
+            labels.get((result.ordinal, face.index)),
+            review_order(face.outcome, face.similarity, threshold),
+        )
         for result in results
         for face in result.faces
     )
@@ -131,7 +140,7 @@ def _item_values(job_id: int, result: PhotoResult, model_id: int, decided_at: An
 
 
 def _face_values(job_id: int, ordinal: int, face: FaceResult, model_id: int) -> tuple[Any, ...]:
-    """A face's _FACE_COLUMNS but the label."""
+    """A face's _FACE_COLUMNS but the label and its place in the review."""
     return (
         job_id,
         ordinal,
@@ -145,7 +154,8 @@ def _face_values(job_id: int, ordinal: int, face: FaceResult, model_id: int) -> 
         face.candidate_id,
         face.similarity,
         face.confidence,
-        json_text([{"person_id": ranked.person_id, "similarity": ranked.similarity} for ranked in face.top_k]),
+        pack_ranking(face.top_k),
+        "[]",
         model_id,
     )
 

@@ -14,10 +14,12 @@ from sqlalchemy.orm import Session
 
 from core.faces.corrections import correct, face_box, faces_alone
 from core.faces.rule import RejectRule
-from core.records import FaceOutcome, FaceResult, RankedPerson
+from core.records import FaceOutcome, FaceResult
 from db.bulk import in_pages
 from db.corrections import Corrections, load_rule
 from db.outcomes import add_to_counters
+from db.rankings import ranking_of
+from db.review_order import review_order
 from db.tables import Face, Item, Label, Photo
 
 _PAGE = 500
@@ -105,10 +107,11 @@ def redecide(session: Session, faces: Sequence[StoredFace], before: Corrections,
         decided_by = stored.model_id, stored.key.job_id
         if decided_by not in rules:
             rules[decided_by] = load_rule(session, *decided_by)
-        face, label_id = _decided(stored, before, after, rules[decided_by])
+        rule = rules[decided_by]
+        face, label_id = _decided(stored, before, after, rule)
         if face == stored.face and label_id == stored.label_id:
             continue
-        changes.append(_change(stored.key, face, label_id))
+        changes.append(_change(stored.key, face, label_id, rule))
         counts[stored.key.job_id].subtract([f"faces_{stored.face.outcome}"])
         counts[stored.key.job_id].update([f"faces_{face.outcome}"])
     if changes:
@@ -160,7 +163,7 @@ def _as_result(row: Face) -> FaceResult:
         candidate_id=row.candidate_id,
         similarity=row.similarity,
         confidence=row.confidence,
-        top_k=tuple(RankedPerson(**ranked) for ranked in row.top_k),
+        top_k=ranking_of(row),
     )
 
 
@@ -175,11 +178,12 @@ _CHANGE = (
         confidence=bindparam("confidence"),
         quality_reasons=bindparam("quality_reasons"),
         label_id=bindparam("label_id"),
+        review_order=bindparam("review_order"),
     )
 )
 
 
-def _change(key: FaceKey, face: FaceResult, label_id: int | None) -> dict[str, Any]:
+def _change(key: FaceKey, face: FaceResult, label_id: int | None, rule: RejectRule | None) -> dict[str, Any]:
     """A face's new values, for _CHANGE."""
     return {
         "in_job": key.job_id,
@@ -192,4 +196,5 @@ def _change(key: FaceKey, face: FaceResult, label_id: int | None) -> dict[str, A
         "confidence": face.confidence,
         "quality_reasons": list(face.quality_reasons),
         "label_id": label_id,
+        "review_order": review_order(face.outcome, face.similarity, rule.threshold if rule else None),
     }

@@ -63,6 +63,7 @@ def register_model(
         "backbone": manifest["backbone"],
         "recipe": manifest["recipe"],
         "manifest": manifest,
+        "threshold": (manifest.get("rule") or {}).get("threshold"),
         "run_id": run_id,
         "parent_id": parent_id,
         "gate": gate,

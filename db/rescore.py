@@ -1,15 +1,16 @@
 """Stored faces in pages, for another model to decide about anew: what it needs of them, and what it makes of them.
 
-A page is read and written in one transaction. Which of its faces bear the model's number says how far it is; a page
-that is read again after it was written holds nothing. What is decided is decided in core/faces/rescore.py.
+A page is written in one transaction, in which what was read of it must still hold. Which of its faces bear the model's
+number says how far it is; a page that is read again after it was written holds nothing. What is decided is decided in
+core/faces/rescore.py.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import repeat
-from typing import Any, NamedTuple
+from itertools import chain
+from typing import Any
 
 from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import Session
@@ -19,13 +20,14 @@ from db.bulk import Bulk
 from db.outcomes import count_outcomes
 from db.tables import Face, Job
 
-PAGE_FACES = 4096
-"""Faces of one transaction, about: some 0.1 s of a SQLite file's one writer."""
+PAGE_FACES = 16_384
+"""Faces of one transaction, about: some 0.2 s of a SQLite file's one writer. Of a smaller page each index entry that is
+written costs more of the disk, as fewer of them share a block."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StoredPage:
-    """Faces of some photos of a job, as columns: entry n of each list is of one face. By photo and face."""
+    """Faces of some photos of a job, as columns: entry n of each is of one face. By photo and face."""
 
     job_id: int
     after: int
@@ -48,17 +50,23 @@ class StoredPage:
         return len(self.ordinals)
 
 
-class NewOutcome(NamedTuple):
-    """What a face's row holds from now on."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NewOutcomes:
+    """What the rows of a page's faces hold from now on, as columns."""
 
-    outcome: str
-    person_id: int | None
-    candidate_id: int | None
-    similarity: float | None
-    confidence: float | None
-    top_k: str
-    """JSON."""
-    label_id: int | None
+    outcomes: list[str]
+    person_ids: list[int | None]
+    candidate_ids: list[int | None]
+    similarities: list[float | None]
+    confidences: list[float | None]
+    rankings: list[bytes]
+    """As they are stored: db/rankings.py."""
+    label_ids: list[int | None]
+    review_orders: list[float | None]
+    """db/review_order.py"""
+
+    def __len__(self) -> int:
+        return len(self.outcomes)
 
 
 def read_page(
@@ -69,6 +77,7 @@ def read_page(
     backbone_sha256: str,
     dim: int,
     without_model: int | None,
+    until: int | None = None,
     limit: int = PAGE_FACES,
 ) -> StoredPage | None:
     """Return the faces of the next photos of a job; None when there are no more.
@@ -77,66 +86,82 @@ def read_page(
     row, and would join two such ranges row by row: 4,096 times 4,096.
 
     Args:
-        session: a session, which is a write session when the page is to be written.
+        session: any session.
         job_id: the job.
         after: the ordinal at which the page before ended; -1 for the first page.
         backbone_sha256: whose embeddings are wanted.
         dim: D, the length of those.
         without_model: leave out faces that this model has decided about; None wants all.
+        until: the ordinal at which it ends at the latest.
         limit: faces at most, but for those of the last photo, which are all there.
     """
     bulk = Bulk(session.connection())
-    wanted = "f.job_id = ? AND f.ordinal > ?" + (
-        "" if without_model is None else f" AND f.model_id <> {without_model:d}"
-    )
-    first = f"SELECT f.ordinal FROM faces f WHERE {wanted} ORDER BY f.ordinal LIMIT ?"  # noqa: S608
-    photos = bulk.fetch(first, (job_id, after, limit))
-    if not photos:
+    wanted = f"f.job_id = {job_id:d}"
+    if without_model is not None:
+        wanted += f" AND f.model_id <> {without_model:d}"
+    if until is not None:
+        wanted += f" AND f.ordinal <= {until:d}"
+    columns = _read_faces(bulk, f"{wanted} AND f.ordinal > {after:d}", limit)
+    if not columns[0]:
         return None
-    (until,) = photos[-1]
-    rows = bulk.fetch(
-        "SELECT f.ordinal, f.face_index, f.outcome, f.person_id, f.label_id, f.model_id, "  # noqa: S608
-        f"f.quality_reasons <> {bulk.json_mark} FROM faces f "
-        f"WHERE {wanted} AND f.ordinal <= ? ORDER BY f.ordinal, f.face_index",
-        ("[]", job_id, after, until),
-    )
-    embedded = bulk.fetch(
+    last, last_index = columns[0][-1], columns[1][-1]
+    if len(columns[0]) == limit:
+        rest = _read_faces(bulk, f"{wanted} AND f.ordinal = {last:d} AND f.face_index > {last_index:d}", -1)
+        columns = [column + more for column, more in zip(columns, rest, strict=True)]
+    keys, vectors = bulk.fetch_columns(
+        ("ordinal", "face_index"),
         "SELECT ordinal, face_index, vector FROM embeddings WHERE job_id = ? AND ordinal > ? AND ordinal <= ? "
-        "AND backbone_sha256 = ? AND length(vector) = ?",
-        (job_id, after, until, bytes.fromhex(backbone_sha256), 2 * dim),
+        "AND backbone_sha256 = ? AND length(vector) = ? ORDER BY ordinal, face_index",
+        (job_id, after, last, bytes.fromhex(backbone_sha256), 2 * dim),
+        joined="vector",
     )
-    vectors = {(ordinal, face_index): vector for ordinal, face_index, vector in embedded}
-    return _as_page(rows, vectors, job_id, after, until)
-
-
-def _as_page(
-    rows: Sequence[tuple[Any, ...]], vectors: Mapping[tuple[int, int], bytes], job_id: int, after: int, until: int
-) -> StoredPage:
-    """Turn rows into columns, without those that have no embedding."""
-    found = [vectors.get((row[0], row[1])) for row in rows]
-    kept = [row for row, vector in zip(rows, found, strict=True) if vector is not None]
-    columns = list(zip(*kept, strict=True)) or [()] * 7
-    ordinals, indices, outcomes, people, labels, models, low = columns
+    kept, vectors = _with_vectors(columns, keys, vectors, 2 * dim)
+    ordinals, indices, outcomes, people, labels, models, low = kept
     return StoredPage(
         job_id=job_id,
         after=after,
-        until=until,
-        ordinals=list(ordinals),
-        face_indices=list(indices),
-        outcomes=list(outcomes),
-        person_ids=list(people),
-        label_ids=list(labels),
-        model_ids=list(models),
+        until=last,
+        ordinals=ordinals,
+        face_indices=indices,
+        outcomes=outcomes,
+        person_ids=people,
+        label_ids=labels,
+        model_ids=models,
         low_quality=list(map(bool, low)),
-        vectors=b"".join(vector for vector in found if vector is not None),
-        without_embedding=len(rows) - len(kept),
+        vectors=vectors,
+        without_embedding=len(columns[0]) - len(ordinals),
     )
+
+
+def _read_faces(bulk: Bulk, wanted: str, limit: int) -> list[list[Any]]:
+    """Return the columns of faces, by photo and face; -1 wants all."""
+    bound = "" if limit < 0 else f"LIMIT {limit:d}"
+    columns, _ = bulk.fetch_columns(
+        ("ordinal", "face_index", "outcome", "person_id", "label_id", "model_id", "low"),
+        "SELECT f.ordinal, f.face_index, f.outcome, f.person_id, f.label_id, f.model_id, "  # noqa: S608
+        f"f.quality_reasons <> {bulk.json_mark} AS low FROM faces f "
+        f"WHERE {wanted} ORDER BY f.ordinal, f.face_index {bound}",
+        ("[]",),
+    )
+    return columns
+
+
+def _with_vectors(
+    columns: list[list[Any]], keys: list[list[Any]], vectors: bytes, size: int
+) -> tuple[list[list[Any]], bytes]:
+    """Return the columns of those faces that have an embedding, and their embeddings."""
+    if columns[:2] == keys:
+        return columns, vectors
+    starts = {key: row * size for row, key in enumerate(zip(*keys, strict=True))}
+    found = [starts.get(key) for key in zip(*columns[:2], strict=True)]
+    kept = [[value for value, start in zip(column, found, strict=True) if start is not None] for column in columns]
+    return kept, b"".join([vectors[start : start + size] for start in found if start is not None])
 
 
 def write_page(
     session: Session,
     page: StoredPage,
-    outcomes: Sequence[NewOutcome],
+    new: NewOutcomes,
     model_id: int,
     now: datetime,
     reasons: Mapping[int, Sequence[str]] | None = None,
@@ -144,52 +169,54 @@ def write_page(
     """Store what a model makes of a page's faces, and count it on their job, in the caller's transaction.
 
     Args:
-        session: the write session that the page was read in.
+        session: a write session, in which corrections are held still.
         page: as it was read.
-        outcomes: one a face, in the same order.
+        new: one entry a face, in the same order.
         model_id: the model.
         now: aware time.
         reasons: quality reasons of faces, by row, where they are others than are stored.
 
     Returns:
-        False when somebody changed one of the faces meanwhile (PostgreSQL alone allows that): the caller's transaction
-        must be rolled back, and the page read again.
+        False when somebody changed one of the faces since they were read: the caller's transaction must be rolled back,
+        and the page read again.
     """
     bulk = Bulk(session.connection())
-    if len(page) and _write_faces(bulk, page, outcomes, model_id) != len(page):
+    if len(page) and _write_faces(bulk, page, new, model_id, now) != len(page):
         return False
-    _mark_items(bulk, page, model_id, now)
     _write_reasons(session, page, reasons or {})
-    if moves := _moves(page.outcomes, (new.outcome for new in outcomes)):
+    if moves := _moves(page.outcomes, new.outcomes):
         count_outcomes(session, page.job_id, moves, now)
     return True
 
 
-_VALUES = ("outcome", "person_id", "candidate_id", "similarity", "confidence", "top_k", "label_id")
-
-
-def _write_faces(bulk: Bulk, page: StoredPage, outcomes: Sequence[NewOutcome], model_id: int) -> int:
+def _write_faces(bulk: Bulk, page: StoredPage, new: NewOutcomes, model_id: int, now: datetime) -> int:
     """Update the rows of faces that are still as they were read; return how many."""
-    keys = zip(repeat(page.job_id), page.ordinals, page.face_indices)
-    were = zip(page.outcomes, page.person_ids, page.label_ids, page.model_ids, strict=True)
+    columns: dict[str, Sequence[Any]] = {
+        "outcome": new.outcomes,
+        "person_id": new.person_ids,
+        "candidate_id": new.candidate_ids,
+        "similarity": new.similarities,
+        "confidence": new.confidences,
+        "ranking": new.rankings,
+        "label_id": new.label_ids,
+        "review_order": new.review_orders,
+    }
+    keys = {"ordinal": page.ordinals, "face_index": page.face_indices}
+    were = {
+        "outcome": page.outcomes,
+        "person_id": page.person_ids,
+        "label_id": page.label_ids,
+        "model_id": page.model_ids,
+    }
+    every = chain(columns.values(), keys.values(), were.values())
     return bulk.update_unchanged(
         Face,
-        values=(*_VALUES, "model_id"),
-        json_columns={"top_k"},
-        keys=("job_id", "ordinal", "face_index"),
-        unchanged=("outcome", "person_id", "label_id", "model_id"),
-        rows=((*new, model_id, *key, *were) for new, key, were in zip(outcomes, keys, were, strict=True)),
+        values=tuple(columns),
+        same={"model_id": f"{model_id:d}", "decided_at": f"'{bulk.time(now)}'", "top_k": "'[]'"},
+        keys=tuple(keys),
+        unchanged=tuple(were),
+        rows=zip(*every, strict=True),
         within=f"faces.job_id = {page.job_id} AND faces.ordinal > {page.after} AND faces.ordinal <= {page.until}",
-    )
-
-
-def _mark_items(bulk: Bulk, page: StoredPage, model_id: int, now: datetime) -> None:
-    """Say of photos all of whose faces the model decided about that it decided about them."""
-    bulk.execute(
-        "UPDATE items SET model_id = ?, decided_at = ? WHERE job_id = ? AND ordinal > ? AND ordinal <= ? "
-        "AND outcome = 'faces' AND model_id <> ? AND NOT EXISTS (SELECT 1 FROM faces f "
-        "WHERE f.job_id = items.job_id AND f.ordinal = items.ordinal AND f.model_id <> ?)",
-        (model_id, bulk.time(now), page.job_id, page.after, page.until, model_id, model_id),
     )
 
 
@@ -208,9 +235,9 @@ def _write_reasons(session: Session, page: StoredPage, reasons: Mapping[int, Seq
 
 def _moves(before: Iterable[str], after: Iterable[str]) -> Counter[str]:
     """Return by how much a job's counters change, by their columns."""
-    moves = Counter(f"faces_{outcome}" for outcome in after)
-    moves.subtract(f"faces_{outcome}" for outcome in before)
-    return Counter({column: faces for column, faces in moves.items() if faces})
+    moves = Counter(after)
+    moves.subtract(Counter(before))
+    return Counter({f"faces_{outcome}": faces for outcome, faces in moves.items() if faces})
 
 
 def count_faces(session: Session, job_id: int | None) -> int:

@@ -76,6 +76,9 @@ def find_photo_sha256(session: Session, job_public_id: str, ordinal: int) -> str
     return session.scalar(query.where(Job.public_id == job_public_id, Item.ordinal == ordinal))
 
 
+# Faces that were decided about anew say so themselves, and their photo knows nothing of it.
+_model_id = func.coalesce(Face.model_id, Item.model_id)
+_decided_at = func.coalesce(Face.decided_at, Item.decided_at)
 _person = aliased(Person)
 _candidate = aliased(Person)
 
@@ -110,8 +113,8 @@ def _query(wanted: ResultFilter, conditions: Conditions, past: Row[Any] | None =
             Item.outcome.label("item_outcome"),
             Item.error_code,
             Item.error_message,
-            Item.model_id,
-            Item.decided_at,
+            _model_id.label("model_id"),
+            _decided_at.label("decided_at"),
             # columns, not the entity: building Face objects took most of the time of a large export
             Face.face_index,
             Face.outcome.label("face_outcome"),
@@ -166,9 +169,9 @@ def _conditions(wanted: ResultFilter, merges: Mapping[int, int]) -> Conditions:
     elif wanted.outcome is not None:
         conditions.append(Face.outcome == wanted.outcome)
     if wanted.model_id is not None:
-        conditions.append(Item.model_id == wanted.model_id)
+        conditions.append(_model_id == wanted.model_id)
     if wanted.since is not None:
-        conditions.append(Item.decided_at >= wanted.since)
+        conditions.append(_decided_at >= wanted.since)
     if wanted.min_confidence is not None:
         conditions.append(or_(Face.confidence >= wanted.min_confidence, Label.verdict == Verdict.IS))
     return conditions

@@ -5,27 +5,25 @@ stored before the next is read.
 """
 
 import heapq
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, and_, select, tuple_
+from sqlalchemy import ColumnElement, Row, String, and_, bindparam, func, select, tuple_
 from sqlalchemy.orm import Session
 
-from core.records import FaceOutcome, Verdict
+from core.records import FaceOutcome, RankedPerson, Verdict
 from db.engine import Database
 from db.ids import face_id, model_version
 from db.merges import load_merges
 from db.people import person_names
+from db.rankings import ranking_of
 from db.redecide import FaceKey
 from db.tables import ClusterFace, Face, Item, Job, Label, Model
 
-NEAR = 0.05
-"""How far from the threshold a similarity is near it. Two thirds of LFW's known people who get no name lie within it,
-and nine tenths of the strangers who get one, learned from three photos (docs/decisions/0016-clusters.md)."""
 _PAGE = 50
-_LOWEST, _HIGHEST = -2.0, 2.0  # beyond any similarity
 
 
 class Reason(StrEnum):
@@ -54,6 +52,8 @@ class FaceToReview:
     candidate: str | None
     """The nearest person."""
     similarity: float
+    order: float
+    """Its place among the faces of its outcome; 0 where that is not the reason."""
     runner_up: str | None
     runner_up_similarity: float | None
     threshold: float
@@ -74,12 +74,15 @@ def faces_to_review(database: Database, reason: Reason, page: int = _PAGE) -> It
         page: how many faces are read at once.
     """
     with database.read() as session:
-        thresholds = _thresholds(session)
+        models = session.execute(select(Model.id, Model.threshold))
+        thresholds = {row.id: row.threshold for row in models if row.threshold is not None}
     if reason is Reason.DISAGREEMENT:
         yield from _disagreements(database, thresholds, page)
-        return
-    scans = [scan for model in thresholds.items() for scan in _scans(database, reason, model, page)]
-    yield from heapq.merge(*scans, key=_order(reason))
+    elif reason is Reason.UNKNOWN:
+        yield from _walk(database, reason, _unknown(list(thresholds)), _NEWEST_FIRST, thresholds, page)
+    else:
+        walks = [_walk(database, reason, _asked(each), _IN_ORDER, thresholds, page) for each in _OUTCOMES[reason]]
+        yield from heapq.merge(*walks, key=lambda entry: entry.order)
 
 
 def still_open(session: Session, entry: FaceToReview) -> bool:
@@ -92,83 +95,72 @@ def still_open(session: Session, entry: FaceToReview) -> bool:
     return row is not None and row.label_id == entry.label_id
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Scan:
-    """A walk along the index `ix_faces_review`."""
-
-    reason: Reason
-    outcome: FaceOutcome
-    model_id: int
-    threshold: float
-    low: float
-    high: float
-    """Similarities, both inclusive."""
-    rising: bool
-    """From the low end to the high, or the other way."""
+_OUTCOMES = {
+    Reason.AMBIGUOUS: [FaceOutcome.AMBIGUOUS],
+    Reason.NEAR_THRESHOLD: [FaceOutcome.IDENTIFIED, FaceOutcome.UNKNOWN],
+}
+_PLACE = (Face.job_id, Face.ordinal, Face.face_index)
+_IN_ORDER = (Face.review_order, *_PLACE)
+_NEWEST_FIRST = tuple(column.desc() for column in _PLACE)
 
 
-def _scans(database: Database, reason: Reason, model: tuple[int, float], page: int) -> Iterator[Iterator[FaceToReview]]:
-    """Return the walks that give the faces of a reason which one model decided about."""
-    model_id, threshold = model
-    spans = {
-        Reason.AMBIGUOUS: [(FaceOutcome.AMBIGUOUS, _LOWEST, _HIGHEST, False)],
-        Reason.NEAR_THRESHOLD: [
-            (FaceOutcome.IDENTIFIED, _LOWEST, threshold + NEAR, True),
-            (FaceOutcome.UNKNOWN, threshold - NEAR, _HIGHEST, False),
-        ],
-        Reason.UNKNOWN: [(FaceOutcome.UNKNOWN, _LOWEST, threshold - NEAR, False)],
-    }
-    for outcome, low, high, rising in spans[reason]:
-        scan = _Scan(
-            reason=reason,
-            outcome=outcome,
-            model_id=model_id,
-            threshold=threshold,
-            low=low,
-            high=high,
-            rising=rising,
+def _asked(outcome: FaceOutcome) -> Any:
+    """Faces of an outcome that are asked about for what their model made of them."""
+    return _faces().where(Face.label_id.is_(None), Face.review_order.is_not(None), _is(outcome))
+
+
+def _unknown(model_ids: Sequence[int]) -> Any:
+    """Unknown faces that are near no threshold and in no cluster."""
+    in_cluster = and_(
+        ClusterFace.job_id == Face.job_id,
+        ClusterFace.ordinal == Face.ordinal,
+        ClusterFace.face_index == Face.face_index,
+    )
+    return (
+        _faces()
+        .outerjoin(ClusterFace, in_cluster)
+        .where(
+            Face.label_id.is_(None),
+            _is(FaceOutcome.UNKNOWN),
+            Face.review_order.is_(None),
+            Face.similarity.is_not(None),
+            Face.model_id.in_(model_ids),
+            ClusterFace.cluster_id.is_(None),
         )
-        yield _walk(database, scan, page)
+    )
 
 
-def _order(reason: Reason) -> Callable[[FaceToReview], float]:
-    """How the walks along several models are put together."""
-    if reason is Reason.NEAR_THRESHOLD:
-        return lambda entry: abs(entry.similarity - entry.threshold)
-    return lambda entry: -entry.similarity
+def _is(outcome: FaceOutcome) -> ColumnElement[bool]:
+    """A face's outcome, spelled out in the SQL: SQLite uses a partial index only when it can read its condition."""
+    return Face.outcome == bindparam(None, outcome, String, literal_execute=True)
 
 
-def _walk(database: Database, scan: _Scan, page: int) -> Iterator[FaceToReview]:
+def _walk(
+    database: Database,
+    reason: Reason,
+    query: Any,
+    order: Sequence[Any],
+    thresholds: Mapping[int, float],
+    page: int,
+) -> Iterator[FaceToReview]:
+    """Yield the faces of a query along an index, by pages that follow each other."""
     after: Row[Any] | None = None
     while True:
+        following = query if after is None else query.where(_is_past(order, after))
         with database.read() as session:
-            rows = list(session.execute(_query(scan, after).limit(page)))
-            entries = _entries(session, rows, scan.reason, {scan.model_id: scan.threshold})
+            rows = list(session.execute(following.order_by(*order).limit(page)))
+            entries = _entries(session, rows, reason, thresholds)
         yield from entries
         if len(rows) < page:
             return
         after = rows[-1]
 
 
-def _query(scan: _Scan, after: Row[Any] | None) -> Any:
-    place = (Face.similarity, Face.job_id, Face.ordinal, Face.face_index)
-    query = _faces().where(
-        Face.label_id.is_(None),
-        Face.outcome == scan.outcome,
-        Face.model_id == scan.model_id,
-        Face.similarity.between(scan.low, scan.high),
-    )
-    if scan.reason is Reason.UNKNOWN:
-        in_cluster = and_(
-            ClusterFace.job_id == Face.job_id,
-            ClusterFace.ordinal == Face.ordinal,
-            ClusterFace.face_index == Face.face_index,
-        )
-        query = query.outerjoin(ClusterFace, in_cluster).where(ClusterFace.cluster_id.is_(None))
-    if after is not None:
-        past = tuple_(after.similarity, after.job_id, after.ordinal, after.face_index)
-        query = query.where(tuple_(*place) > past if scan.rising else tuple_(*place) < past)
-    return query.order_by(*(column if scan.rising else column.desc() for column in place))
+def _is_past(order: Sequence[Any], row: Row[Any]) -> ColumnElement[bool]:
+    """Whether a face comes after a row's."""
+    if order is _NEWEST_FIRST:
+        return tuple_(*_PLACE) < tuple_(row.job_id, row.ordinal, row.face_index)
+    return tuple_(*order) > tuple_(row.review_order, row.job_id, row.ordinal, row.face_index)
 
 
 def _disagreements(database: Database, thresholds: Mapping[int, float], page: int) -> Iterator[FaceToReview]:
@@ -181,7 +173,7 @@ def _disagreements(database: Database, thresholds: Mapping[int, float], page: in
             Face.label_id.is_not(None),
             Label.verdict == Verdict.IS,
             Face.candidate_id != Label.person_id,
-            Item.decided_at > Label.created_at,
+            func.coalesce(Face.decided_at, Item.decided_at) > Label.created_at,
         )
         if after is not None:
             query = query.where(tuple_(*place) < tuple_(*(getattr(after, column.key) for column in place)))
@@ -198,7 +190,7 @@ def _disagreements(database: Database, thresholds: Mapping[int, float], page: in
 
 def _differ(row: Row[Any], merges: Mapping[int, int], thresholds: Mapping[int, float]) -> bool:
     """Whether a model would give a face another name than a person did."""
-    sure = row.similarity is not None and row.similarity >= thresholds.get(row.model_id, _HIGHEST)
+    sure = row.similarity is not None and row.similarity >= thresholds.get(row.model_id, math.inf)
     return sure and merges.get(row.candidate_id, row.candidate_id) != merges.get(row.said_id, row.said_id)
 
 
@@ -218,6 +210,8 @@ def _faces(*more: Any) -> Any:
             Face.outcome,
             Face.candidate_id,
             Face.similarity,
+            Face.review_order,
+            Face.ranking,
             Face.top_k,
             Face.model_id,
             Face.label_id,
@@ -234,7 +228,7 @@ def _entries(
     """Turn rows into entries, people into their current names."""
     merges = load_merges(session)
     others = [_runner_up(row, merges) for row in rows]
-    wanted = {row.candidate_id for row in rows} | {other["person_id"] for other in others if other}
+    wanted = {row.candidate_id for row in rows} | {other.person_id for other in others if other}
     wanted |= {row.said_id for row in rows if reason is Reason.DISAGREEMENT}
     counted = {merges.get(person_id, person_id) for person_id in wanted if person_id is not None}
     names = person_names(session, counted)
@@ -254,8 +248,9 @@ def _entries(
             candidate_id=merges.get(row.candidate_id, row.candidate_id),
             candidate=shown(row.candidate_id),
             similarity=row.similarity,
-            runner_up=shown(other["person_id"]) if other else None,
-            runner_up_similarity=other["similarity"] if other else None,
+            order=row.review_order or 0.0,
+            runner_up=shown(other.person_id) if other else None,
+            runner_up_similarity=other.similarity if other else None,
             threshold=thresholds[row.model_id],
             model=model_version(row.model_id),
             said=shown(row.said_id) if reason is Reason.DISAGREEMENT else None,
@@ -265,15 +260,8 @@ def _entries(
     ]
 
 
-def _runner_up(row: Row[Any], merges: Mapping[int, int]) -> dict[str, Any] | None:
+def _runner_up(row: Row[Any], merges: Mapping[int, int]) -> RankedPerson | None:
     """Return the best of a face's ranking who is not the candidate."""
     candidate = merges.get(row.candidate_id, row.candidate_id)
-    others = (ranked for ranked in row.top_k if merges.get(ranked["person_id"], ranked["person_id"]) != candidate)
+    others = (ranked for ranked in ranking_of(row) if merges.get(ranked.person_id, ranked.person_id) != candidate)
     return next(others, None)
-
-
-def _thresholds(session: Session) -> dict[int, float]:
-    """Return the threshold of each model that has a reject rule."""
-    threshold = Model.manifest["rule"]["threshold"].as_float()
-    rows = session.execute(select(Model.id, threshold.label("threshold")))
-    return {row.id: float(row.threshold) for row in rows if row.threshold is not None}

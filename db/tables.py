@@ -222,6 +222,7 @@ class Item(Base):
     sha256: Mapped[str | None] = mapped_column(String(64))
     width_px: Mapped[int | None] = mapped_column(Integer)
     height_px: Mapped[int | None] = mapped_column(Integer)
+    # Of when it was looked at; faces that were decided about later say so themselves.
     model_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("models.id"))
     decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
@@ -246,17 +247,32 @@ class Face(Base):
             sqlite_where=text("label_id IS NOT NULL"),
             postgresql_where=text("label_id IS NOT NULL"),
         ),
-        # The review asks for faces of an outcome from a model's threshold outwards.
+        # Few faces are asked about for what their model made of them...
         Index(
             "ix_faces_review",
             "outcome",
-            "model_id",
-            "similarity",
-            sqlite_where=text("label_id IS NULL"),
-            postgresql_where=text("label_id IS NULL"),
+            "review_order",
+            "job_id",
+            "ordinal",
+            "face_index",
+            sqlite_where=text("review_order IS NOT NULL AND label_id IS NULL"),
+            postgresql_where=text("review_order IS NOT NULL AND label_id IS NULL"),
         ),
-        {"sqlite_with_rowid": False},
+        # ... and the other unknown ones after them.
+        Index(
+            "ix_faces_unknown",
+            "job_id",
+            "ordinal",
+            "face_index",
+            sqlite_where=text("outcome = 'unknown' AND label_id IS NULL"),
+            postgresql_where=text("outcome = 'unknown' AND label_id IS NULL"),
+        ),
+        # Room in each block for the next version of all its rows: PostgreSQL then touches no index for them. Without
+        # it, the first pass over all faces doubles the table, and its indexes too.
+        {"sqlite_with_rowid": False, "postgresql_with": {"fillfactor": 45}},
     )
+    # People and models are never deleted. Foreign keys to them, looked up with each face that is written, took a third
+    # of the time of writing (docs/decisions/0017-rescore.md).
 
     job_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     ordinal: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
@@ -269,13 +285,17 @@ class Face(Base):
     quality: Mapped[float | None]
     quality_reasons: Mapped[list[str]] = mapped_column(Json)
     outcome: Mapped[str] = mapped_column(String(20))
-    person_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("people.id"))
-    candidate_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("people.id"))
+    person_id: Mapped[int | None] = mapped_column(BigInteger)  # of people
+    candidate_id: Mapped[int | None] = mapped_column(BigInteger)
     similarity: Mapped[float | None]
     confidence: Mapped[float | None]
-    top_k: Mapped[list[dict[str, Any]]] = mapped_column(Json)
-    model_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("models.id"))
+    model_id: Mapped[int] = mapped_column(BigInteger)
     label_id: Mapped[int | None] = mapped_column(BigInteger)  # what a person said of it, where that decided
+    review_order: Mapped[float | None]  # NULL: not asked about for what a model made of it; db/review_order.py
+    ranking: Mapped[bytes | None]  # the nearest people: db/rankings.py; NULL where `top_k` has them
+    decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # NULL: with its photo
+    # The ranking as it was stored before schema 0009; since then empty, for whoever runs an older version beside this.
+    top_k: Mapped[list[dict[str, Any]]] = mapped_column(Json, default=list)
 
 
 class Embedding(Base):
@@ -337,6 +357,7 @@ class Model(Base):
     backbone: Mapped[str] = mapped_column(String(100))
     recipe: Mapped[str] = mapped_column(String(100))
     manifest: Mapped[dict[str, Any]] = mapped_column(Json)
+    threshold: Mapped[float | None]  # of the reject rule in the manifest, which may be long; NULL without one
     run_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("runs.id"))
     parent_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("models.id"))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

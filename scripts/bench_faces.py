@@ -1,14 +1,15 @@
 """Made-up faces of a ledger, for `facefleet bench rescore`: embeddings, rows, and a model that knows some people."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from core.clock import utc_now
 from core.faces.rule import RejectRule
-from core.records import FaceOutcome, FacesMode, ItemOutcome, JobState, ModelState
+from core.records import FaceOutcome, FacesMode, ItemOutcome, JobState, ModelState, RankedPerson
 from db.bulk import Bulk, json_text
+from db.rankings import pack_ranking
 from db.tables import Embedding, Face, Item, Job, Model, Person
 from scripts.deciding import DecidingModel
 
@@ -33,6 +34,8 @@ class MadeUpFaces:
     """One after the other, as they are stored."""
     model: DecidingModel
     """Has the number 2; the faces were decided by number 1."""
+    retrained: DecidingModel
+    """Has the number 3, and sees people a little differently: hardly a name changes, and every similarity."""
 
     @property
     def row_bytes(self) -> int:
@@ -55,7 +58,9 @@ def make_faces(count: int, people: int) -> MadeUpFaces:
     model = DecidingModel(
         model_id=2, backbone_sha256=_BACKBONE, gallery=gallery, person_ids=np.arange(1, people + 1), rule=_RULE
     )
-    return MadeUpFaces(count=count, stored=b"".join(parts), model=model)
+    moved = gallery + 0.002 * drawn.standard_normal(gallery.shape, dtype=np.float32)
+    retrained = replace(model, model_id=3, gallery=moved / np.linalg.norm(moved, axis=1, keepdims=True))
+    return MadeUpFaces(count=count, stored=b"".join(parts), model=model, retrained=retrained)
 
 
 def store_faces(database: "Database", faces: MadeUpFaces) -> None:
@@ -65,7 +70,7 @@ def store_faces(database: "Database", faces: MadeUpFaces) -> None:
     with database.write() as session:
         names = [f"Person {number}" for number in range(people)]
         session.add_all(Person(name=name, name_key=name.lower(), created_at=now) for name in names)
-        for number in (1, 2):
+        for number in (1, 2, 3):
             made_up: dict[str, Any] = {"backbone": "made up", "recipe": "made up", "manifest": {}}
             session.add(Model(id=number, sha256=str(number) * 64, state=ModelState.RETIRED, created_at=now, **made_up))
         session.add(_job(faces.count))
@@ -94,7 +99,7 @@ def _job(count: int) -> Job:
 
 def _store_page(connection: "Connection", faces: MadeUpFaces, ordinals: range) -> None:
     bulk, size = Bulk(connection), faces.row_bytes
-    top = json_text([{"person_id": person, "similarity": 0.25} for person in range(1, 6)])
+    ranking = pack_ranking([RankedPerson(person_id=person, similarity=0.25) for person in range(1, 6)])
     at = bulk.time(utc_now())
     items = ("job_id", "ordinal", "uri", "outcome", "sha256", "width_px", "height_px", "model_id", "decided_at")
     bulk.insert(
@@ -104,8 +109,8 @@ def _store_page(connection: "Connection", faces: MadeUpFaces, ordinals: range) -
         ((1, n, f"/album/{n:08}.jpg", ItemOutcome.FACES.value, f"{n:064x}", 640, 480, 1, at) for n in ordinals),
     )
     box = ("x1", "y1", "x2", "y2", "landmarks_px", "quality", "quality_reasons")
-    decided = ("outcome", "candidate_id", "similarity", "confidence", "top_k", "model_id")
-    row = (10.0, 20.0, 110.0, 140.5, _LANDMARKS, 0.75, "[]", FaceOutcome.UNKNOWN.value, 1, 0.25, 0.1, top, 1)
+    decided = ("outcome", "candidate_id", "similarity", "confidence", "ranking", "top_k", "model_id")
+    row = (10.0, 20.0, 110.0, 140.5, _LANDMARKS, 0.75, "[]", FaceOutcome.UNKNOWN.value, 1, 0.25, 0.1, ranking, "[]", 1)
     bulk.insert(
         Face,
         ("job_id", "ordinal", "face_index", *box, *decided),

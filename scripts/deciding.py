@@ -3,18 +3,20 @@
 Writes nothing. The rule is in core/faces/rescore.py, the faces in db/rescore.py.
 """
 
-import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from core.errors import InputError
 from core.faces.corrections import gate_reasons
-from core.records import FaceOutcome, RankedPerson
+from core.records import FaceOutcome
 from core.settings import Settings
 from db.corrections import Corrections, fpir_of_job, read_corrections
 from db.ids import model_version
+from db.rankings import ENTRY_FIELDS, unpack_ranking
 from db.redecide import FaceKey, StoredFace, load_faces
-from db.rescore import NewOutcome, StoredPage, labelled_photos_of
+from db.rescore import NewOutcomes, StoredPage, labelled_photos_of
+from db.review_order import NEAR, review_order
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,109 +78,144 @@ def load_deciding_model(settings: Settings, model: "Model") -> DecidingModel:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class PageToDecide:
+    """What the ledger knows of a page's faces: all that it takes to decide about them, under any model."""
+
+    page: StoredPage
+    corrections: Corrections
+    """What people said of its photos."""
+    spoken_of: dict[int, StoredFace]
+    """Faces of those photos, by row."""
+    fpir: float | None
+    """The share of strangers that their job asked for; None when it asked for none."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class DecidedPage:
     """What is decided about a page's faces."""
 
-    rows: list[NewOutcome]
-    """One a face, in the same order."""
+    page: StoredPage
+    new: NewOutcomes
     reasons: dict[int, tuple[str, ...]]
     """Quality reasons of faces, by row, where a person's word makes them others than are stored."""
 
 
-def decide_page(session: "Session", page: StoredPage, model: DecidingModel) -> DecidedPage:
+Loader = Callable[[Sequence[FaceKey]], Sequence[StoredFace]]
+"""Reads stored faces."""
+
+
+def prepare_page(session: "Session", page: StoredPage) -> PageToDecide:
+    """Read what people said of a page's photos, and what its job asked for."""
+    photos = labelled_photos_of(session, page)
+    rows = [row for row, ordinal in enumerate(page.ordinals) if ordinal in photos]
+    return PageToDecide(
+        page=page,
+        corrections=read_corrections(session, list(photos.values())),
+        spoken_of=_by_row(page, rows, loader(session)),
+        fpir=fpir_of_job(session, page.job_id),
+    )
+
+
+def loader(session: "Session") -> Loader:
+    """Return what reads stored faces in a session."""
+    return lambda keys: load_faces(session, keys)
+
+
+def decide_page(prepared: PageToDecide, model: DecidingModel, load: Loader) -> DecidedPage:
     """Return what a model makes of a page's faces, under what people said of them.
 
     All faces are decided about at once; then those are gone through, a few, of whose photos people said something or
-    who look like somebody who was merged.
+    who look like somebody who was merged. The ledger is asked about the latter alone.
     """
     import numpy as np
 
     from core.faces.rescore import decide_stored
 
-    spoken_of = labelled_photos_of(session, page)
-    corrections = read_corrections(session, list(spoken_of.values()))
+    page, corrections, faces = prepared.page, prepared.corrections, dict(prepared.spoken_of)
     low_quality = np.array(page.low_quality, bool)
-    stored = _load_rows(session, page, [row for row, place in enumerate(page.ordinals) if place in spoken_of])
-    for row, face in stored.items():
+    for row, face in faces.items():
         low_quality[row] = bool(gate_reasons(face.face.quality_reasons))
-    model = replace(model, rule=model.rule.for_job(fpir_of_job(session, page.job_id)))
+    model = replace(model, rule=model.rule.for_job(prepared.fpir))
     decided = decide_stored(page.vectors, low_quality, model.gallery, model.rule)
-    rows = _as_rows(decided, model.person_ids)
-    merged = np.isin(model.person_ids[decided.nearest], list(corrections.counts_as))
-    touched = np.flatnonzero(merged.any(axis=1)).tolist()
-    stored |= _load_rows(session, page, [row for row in touched if row not in stored])
+    new = _as_columns(decided, model.person_ids, model.rule.threshold)
+    if corrections.counts_as:
+        merged = np.isin(model.person_ids[decided.nearest], list(corrections.counts_as)).any(axis=1)
+        faces |= _by_row(page, [row for row in np.flatnonzero(merged).tolist() if row not in faces], load)
     reasons = {}
-    for row, face in stored.items():
-        rows[row], of_face = _corrected(face, rows[row], corrections, model)
+    for row, face in faces.items():
+        of_face = _correct(new, row, face, corrections, model)
         if of_face != face.face.quality_reasons:
             reasons[row] = of_face
-    return DecidedPage(rows=rows, reasons=reasons)
+    return DecidedPage(page=page, new=new, reasons=reasons)
 
 
-def _load_rows(session: "Session", page: StoredPage, rows: list[int]) -> dict[int, StoredFace]:
+def _by_row(page: StoredPage, rows: list[int], load: Loader) -> dict[int, StoredFace]:
     """Return some of a page's faces whole, by row."""
     keys = {
         FaceKey(job_id=page.job_id, ordinal=page.ordinals[row], face_index=page.face_indices[row]): row for row in rows
     }
-    return {keys[face.key]: face for face in load_faces(session, list(keys))}
+    return {keys[face.key]: face for face in load(list(keys))}
 
 
-def _corrected(
-    stored: StoredFace, new: NewOutcome, corrections: Corrections, model: DecidingModel
-) -> tuple[NewOutcome, tuple[str, ...]]:
-    """Return what is decided about a face under what people said, and its quality reasons."""
+def _correct(
+    new: NewOutcomes, row: int, stored: StoredFace, corrections: Corrections, model: DecidingModel
+) -> tuple[str, ...]:
+    """Put a face's outcome in line with what people said; return its quality reasons."""
     face = replace(
         stored.face,
-        outcome=FaceOutcome(new.outcome),
-        person_id=new.person_id,
-        candidate_id=new.candidate_id,
-        similarity=new.similarity,
-        confidence=new.confidence,
-        top_k=tuple(RankedPerson(**ranked) for ranked in json.loads(new.top_k)),
+        outcome=FaceOutcome(new.outcomes[row]),
+        person_id=new.person_ids[row],
+        candidate_id=new.candidate_ids[row],
+        similarity=new.similarities[row],
+        confidence=new.confidences[row],
+        top_k=unpack_ranking(new.rankings[row]),
     )
     face, label_id = corrections.apply(stored.sha256, face, model.rule, alone=stored.alone)
-    row = new._replace(
-        outcome=face.outcome.value,
-        person_id=face.person_id,
-        candidate_id=face.candidate_id,
-        similarity=face.similarity,
-        confidence=face.confidence,
-        label_id=label_id,
-    )
-    return row, face.quality_reasons
+    new.outcomes[row] = face.outcome.value
+    new.person_ids[row] = face.person_id
+    new.candidate_ids[row] = face.candidate_id
+    new.similarities[row] = face.similarity
+    new.confidences[row] = face.confidence
+    new.label_ids[row] = label_id
+    new.review_orders[row] = review_order(face.outcome, face.similarity, model.rule.threshold)
+    return face.quality_reasons
 
 
-def _as_rows(decided: "Decisions", person_ids: "NDArray[np.int64]") -> list[NewOutcome]:
-    """Turn columns into rows: one pass over the faces, with nothing computed in it."""
+def _as_columns(decided: "Decisions", person_ids: "NDArray[np.int64]", threshold: float) -> NewOutcomes:
+    """Turn classes into people, and numbers into what the ledger holds."""
+    import numpy as np
+
     from core.faces.rescore import NOBODY, OUTCOMES
 
-    words = [outcome.value for outcome in OUTCOMES]
-    named = OUTCOMES.index(FaceOutcome.IDENTIFIED)
+    words = np.array([outcome.value for outcome in OUTCOMES], object)
     candidates = person_ids[decided.candidates].tolist()
-    rows = [
-        NewOutcome(
-            words[outcome], candidate if outcome == named else None, candidate, similarity, confidence, top, None
-        )
-        for outcome, candidate, similarity, confidence, top in zip(
-            decided.outcomes.tolist(),
-            candidates,
-            decided.similarities.tolist(),
-            decided.confidences.tolist(),
-            _rankings(decided, person_ids),
-            strict=True,
-        )
-    ]
-    for place in (decided.candidates == NOBODY).nonzero()[0].tolist():
-        rows[place] = NewOutcome(words[decided.outcomes[place]], None, None, None, 0.0, "[]", None)
-    return rows
+    outcomes, similarities = words[decided.outcomes].tolist(), decided.similarities.tolist()
+    named = (decided.outcomes == OUTCOMES.index(FaceOutcome.IDENTIFIED)).tolist()
+    new = NewOutcomes(
+        outcomes=outcomes,
+        person_ids=[person if is_named else None for person, is_named in zip(candidates, named, strict=True)],
+        candidate_ids=candidates,
+        similarities=similarities,
+        confidences=decided.confidences.tolist(),
+        rankings=_rankings(decided, person_ids),
+        label_ids=[None] * len(decided),
+        review_orders=[None] * len(decided),
+    )
+    ambiguous = decided.outcomes == OUTCOMES.index(FaceOutcome.AMBIGUOUS)
+    for row in np.flatnonzero(ambiguous | (np.abs(decided.similarities - threshold) < 2 * NEAR)).tolist():
+        new.review_orders[row] = review_order(outcomes[row], similarities[row], threshold)
+    for row in np.flatnonzero(decided.candidates == NOBODY).tolist():
+        new.candidate_ids[row] = new.similarities[row] = new.review_orders[row] = None
+        new.rankings[row] = b""
+    return new
 
 
-def _rankings(decided: "Decisions", person_ids: "NDArray[np.int64]") -> list[str]:
-    """Return each face's ranking as JSON. Seven digits say all that a float32 holds."""
-    columns: list[list[float]] = []
-    for place in range(decided.nearest.shape[1]):
-        columns.append(person_ids[decided.nearest[:, place]].tolist())
-        columns.append(decided.nearest_similarities[:, place].tolist())
-    entry = '{"person_id":%d,"similarity":%.7g}'
-    line = "[" + ",".join([entry] * decided.nearest.shape[1]) + "]"
-    return [line % row for row in zip(*columns, strict=True)]
+def _rankings(decided: "Decisions", person_ids: "NDArray[np.int64]") -> list[bytes]:
+    """Return each face's ranking as it is stored."""
+    import numpy as np
+
+    entries = np.empty(decided.nearest.shape, ENTRY_FIELDS)
+    entries["person_id"] = person_ids[decided.nearest]
+    entries["similarity"] = decided.nearest_similarities
+    packed, size = entries.tobytes(), entries.itemsize * decided.nearest.shape[1]
+    return [packed[start : start + size] for start in range(0, len(packed), size)]

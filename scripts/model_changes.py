@@ -12,9 +12,9 @@ from db import rescore
 from db.ids import face_id
 from db.merges import load_merges
 from db.people import person_names
-from db.rescore import NewOutcome, StoredPage
+from db.rescore import NewOutcomes, StoredPage
 from db.tables import Face, Item, Job
-from scripts.deciding import DecidingModel, decide_page
+from scripts.deciding import DecidingModel, decide_page, loader, prepare_page
 from scripts.progress import Bar
 from scripts.rescoring import Tally
 
@@ -27,8 +27,8 @@ class ChangedFace:
     uri: str
     job: str
     """As people see it."""
-    before: NewOutcome
-    after: NewOutcome
+    outcome: str
+    """Under the second model."""
     was: str
     """What the first model says, in words: a name, or the outcome."""
     becomes: str
@@ -44,7 +44,7 @@ class ChangedFace:
             "job": self.job,
             "item": self.face.ordinal,
             "uri": self.uri,
-            "outcome": self.after.outcome,
+            "outcome": self.outcome,
             "face": face_id(self.job, self.face.ordinal, self.face.face_index),
             "box": [self.face.x1, self.face.y1, self.face.x2, self.face.y2],
             "person": f"{self.was} \u2192 {self.becomes}",
@@ -148,14 +148,13 @@ def _compare(
     session: Session, page: StoredPage, models: tuple[DecidingModel, DecidingModel], changes: Changes, limit: int
 ) -> None:
     """Add a page to what changes."""
-    one, other = (decide_page(session, page, model).rows for model in models)
+    prepared = prepare_page(session, page)
+    one, other = (_decided(decide_page(prepared, model, loader(session)).new) for model in models)
     merged = changes.tally.merged
     changes.tally.without_embedding += page.without_embedding
-    changes.tally.count(((row.outcome, row.person_id) for row in one), other)
-    for place, (was, becomes) in enumerate(zip(one, other, strict=True)):
-        before, after = (
-            None if row.person_id is None else merged.get(row.person_id, row.person_id) for row in (was, becomes)
-        )
+    changes.tally.count(one, other)
+    for place, decided in enumerate(zip(one, other, strict=True)):
+        before, after = (None if person is None else merged.get(person, person) for _, person in decided)
         _learn_names(session, changes, before, after)
         if before is not None:
             changes.had[before] += 1
@@ -163,8 +162,14 @@ def _compare(
             changes.has[after] += 1
         if before != after:
             changes.moves[before, after] += 1
-        if len(changes.first) < limit and (before != after or was.outcome != becomes.outcome):
-            changes.first.append(_changed(session, page, place, (was, becomes), (before, after), changes))
+        outcomes = decided[0][0], decided[1][0]
+        if len(changes.first) < limit and (before != after or outcomes[0] != outcomes[1]):
+            changes.first.append(_changed(session, page, place, outcomes, (before, after), changes))
+
+
+def _decided(new: NewOutcomes) -> list[tuple[str, int | None]]:
+    """Return outcome and person of each face."""
+    return list(zip(new.outcomes, new.person_ids, strict=True))
 
 
 def _learn_names(session: Session, changes: Changes, *people: int | None) -> None:
@@ -178,7 +183,7 @@ def _changed(
     session: Session,
     page: StoredPage,
     place: int,
-    rows: tuple[NewOutcome, NewOutcome],
+    outcomes: tuple[str, str],
     people: tuple[int | None, int | None],
     changes: Changes,
 ) -> ChangedFace:
@@ -186,15 +191,14 @@ def _changed(
     query = select(Item.uri, Job.public_id).join(Job, Job.id == Item.job_id)
     uri, job = session.execute(query.where(Item.job_id == key[0], Item.ordinal == key[1])).one()
     was, becomes = (
-        FaceOutcome(row.outcome).replace("_", " ") if person is None else changes.names[person]
-        for row, person in zip(rows, people, strict=True)
+        FaceOutcome(outcome).replace("_", " ") if person is None else changes.names[person]
+        for outcome, person in zip(outcomes, people, strict=True)
     )
     return ChangedFace(
         face=session.get_one(Face, key),
         uri=uri,
         job=job,
-        before=rows[0],
-        after=rows[1],
+        outcome=outcomes[1],
         was=was,
         becomes=becomes,
     )

@@ -3,16 +3,19 @@
 How a page is read and written is in db/rescore.py, what a model makes of it in scripts/deciding.py.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from core.clock import Clock
 from db import registry, rescore
-from db.corrections import load_corrections
+from db.corrections import hold_corrections, last_said
 from db.merges import load_merges
-from db.rescore import NewOutcome, StoredPage
-from scripts.deciding import DecidingModel, decide_page
+from db.redecide import FaceKey, StoredFace, load_faces
+from db.rescore import StoredPage
+from scripts.deciding import DecidedPage, DecidingModel, decide_page, loader, prepare_page
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -42,25 +45,34 @@ class Tally:
     merged: dict[int, int] = field(default_factory=dict)
     """Whom merged people turned out to be: the change from one to the other is none."""
 
-    def add(self, page: StoredPage, new: Sequence[NewOutcome]) -> None:
-        """Count a page."""
-        self.count(zip(page.outcomes, page.person_ids, strict=True), new)
-
-    def count(self, before: Iterable[tuple[str, int | None]], new: Sequence[NewOutcome]) -> None:
-        """Count faces: outcome and person of each before, and its outcome now."""
-        self.faces += len(new)
-        for (outcome, person), after in zip(before, new, strict=True):
-            if person != after.person_id or outcome != after.outcome:
-                self._count(self._now(person), self._now(after.person_id), other_outcome=outcome != after.outcome)
+    def count(
+        self,
+        before: Iterable[tuple[str, int | None]],
+        after: Iterable[tuple[str, int | None]],
+    ) -> None:
+        """Count faces: outcome and person of each before, and now. Most changes are many faces' alike."""
+        for ((was, person), (outcome, new)), faces in Counter(zip(before, after, strict=True)).items():
+            self.faces += faces
+            if (was, person) != (outcome, new):
+                self._count(faces, self._now(person), self._now(new), other_outcome=was != outcome)
 
     def _now(self, person_id: int | None) -> int | None:
         return None if person_id is None else self.merged.get(person_id, person_id)
 
-    def _count(self, before: int | None, after: int | None, *, other_outcome: bool) -> None:
-        self.changed += before != after or other_outcome
-        self.gained += before is None and after is not None
-        self.lost += before is not None and after is None
-        self.renamed += before is not None and after is not None and before != after
+    def _count(self, faces: int, before: int | None, after: int | None, *, other_outcome: bool) -> None:
+        self.changed += faces * (before != after or other_outcome)
+        self.gained += faces * (before is None and after is not None)
+        self.lost += faces * (before is not None and after is None)
+        self.renamed += faces * (before is not None and after is not None and before != after)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _PageAhead:
+    """A page that was decided about while others were written."""
+
+    decided: DecidedPage
+    said: tuple[int | None, Mapping[int, int]]
+    """How far people had spoken when it was read."""
 
 
 class Rescoring:
@@ -101,46 +113,96 @@ class Rescoring:
             at_work = rescore.jobs_at_work(session, self._job_id)
         for number in range(_PASSES):
             before = self._tally.faces
-            for job_id in jobs if number == 0 else at_work:
-                self._do_job(job_id, first=number == 0)
-            if number and self._tally.faces == before:
+            self._do_jobs(jobs if number == 0 else at_work, first=number == 0)
+            if self._tally.superseded or (number and self._tally.faces == before):
                 break
         return self._tally
 
-    def _do_job(self, job_id: int, *, first: bool) -> None:
-        after = -1
-        while not self._tally.superseded and (page := self._do_page(job_id, after)) is not None:
-            after = page.until
-            if first:
-                self._tally.without_embedding += page.without_embedding
-            self._tell(self._tally)
+    def _do_jobs(self, jobs: Sequence[int], *, first: bool) -> None:
+        """Go through jobs: while a page is written, a thread reads and decides about the next."""
+        pages = self._pages(jobs)
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="ahead") as ahead:
+            coming = ahead.submit(next, pages, None)
+            while (page := coming.result()) is not None:
+                coming = ahead.submit(next, pages, None)
+                if not self._store(page):
+                    return
+                if first:
+                    self._tally.without_embedding += page.decided.page.without_embedding
+                self._tell(self._tally)
 
-    def _do_page(self, job_id: int, after: int) -> StoredPage | None:
-        """Decide about the next page of a job, and store it; return None behind the last.
+    def _pages(self, jobs: Sequence[int]) -> Iterator[_PageAhead]:
+        """Read and decide about the pages of jobs, one after the other."""
+        for job_id in jobs:
+            after = -1
+            while True:
+                with self._database.read() as session:
+                    said = last_said(session)  # first: what is said later makes the page be read again
+                    page = self._read(session, job_id, after)
+                    prepared = None if page is None else prepare_page(session, page)
+                if prepared is None:
+                    break
+                yield _PageAhead(decided=decide_page(prepared, self._model, self._load), said=said)
+                after = prepared.page.until
 
-        A page whose faces somebody else changed in the same moment is read again: whoever it was has got on.
+    def _store(self, ahead: _PageAhead) -> bool:
+        """Store a page; return False when another model serves.
+
+        When somebody corrected anything since the page was read, or changed one of its faces, it is read again, with
+        corrections held still: whoever it was has got on.
         """
-        while True:
-            with self._database.write() as session:
-                load_corrections(session, [])  # none is made before the end of this transaction
-                if self._is_superseded(session) or (page := self._read(session, job_id, after)) is None:
-                    return None
-                decided = decide_page(session, page, self._model)
-                now, model_id = self._clock(), self._model.model_id
-                if rescore.write_page(session, page, decided.rows, model_id, now, decided.reasons):
-                    self._tally.add(page, decided.rows)
-                    return page
-                session.rollback()
+        with self._database.write(many=True) as session:
+            hold_corrections(session)
+            if self._is_superseded(session):
+                return False
+            if last_said(session) == ahead.said and self._write(session, ahead.decided):
+                return True
+            session.rollback()
+        return self._decide_and_store(ahead.decided.page)
 
-    def _read(self, session: "Session", job_id: int, after: int) -> StoredPage | None:
+    def _decide_and_store(self, stale: StoredPage) -> bool:
+        """Read a page's faces again and decide about them in the transaction that stores them.
+
+        Returns:
+            False when another model serves.
+        """
+        after = stale.after
+        while True:
+            with self._database.write(many=True) as session:
+                hold_corrections(session)
+                if self._is_superseded(session):
+                    return False
+                page = self._read(session, stale.job_id, after, until=stale.until)
+                if page is None:
+                    return True
+                if self._write(session, decide_page(prepare_page(session, page), self._model, loader(session))):
+                    after = page.until
+                else:
+                    session.rollback()
+
+    def _write(self, session: "Session", decided: DecidedPage) -> bool:
+        """Write a page and count it; return False when one of its faces is not as it was read."""
+        page, new = decided.page, decided.new
+        if not rescore.write_page(session, page, new, self._model.model_id, self._clock(), decided.reasons):
+            return False
+        before = zip(page.outcomes, page.person_ids, strict=True)
+        self._tally.count(before, zip(new.outcomes, new.person_ids, strict=True))
+        return True
+
+    def _read(self, session: "Session", job_id: int, after: int, until: int | None = None) -> StoredPage | None:
         return rescore.read_page(
             session,
             job_id,
             after,
+            until=until,
             backbone_sha256=self._model.backbone_sha256,
             dim=self._model.gallery.shape[1],
             without_model=self._model.model_id,
         )
+
+    def _load(self, keys: Sequence[FaceKey]) -> Sequence[StoredFace]:
+        with self._database.read() as session:
+            return load_faces(session, keys)
 
     def _is_superseded(self, session: "Session") -> bool:
         if self._only_while_serving:

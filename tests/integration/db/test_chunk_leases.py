@@ -8,9 +8,10 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from core.errors import LeaseLostError
-from core.records import ChunkState, FaceOutcome, ItemOutcome, JobState, PhotoResult
+from core.records import ChunkState, FaceOutcome, ItemOutcome, JobState, PhotoResult, RankedPerson
 from db import chunks
 from db.engine import Database
+from db.rankings import ranking_of
 from db.tables import Chunk, Face, Item
 from tests import ledger
 from tests.ledger import EXPIRED, LEASE_S, NOW
@@ -157,7 +158,7 @@ def test_every_field_of_a_result_is_stored(database: Database, model_id: int) ->
     assert stored.landmarks_px == [[30.0, 60.0], [90.0, 60.0]]
     assert (stored.person_id, stored.candidate_id, stored.model_id) == (person_id, person_id, model_id)
     assert (stored.similarity, stored.confidence, stored.quality) == (0.625, 0.99, 0.75)
-    assert stored.top_k == [{"person_id": person_id, "similarity": 0.625}]
+    assert ranking_of(stored) == (RankedPerson(person_id=person_id, similarity=0.625),)
 
 
 def test_a_refused_face_is_stored_without_a_name(database: Database, model_id: int) -> None:

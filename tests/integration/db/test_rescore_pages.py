@@ -1,18 +1,18 @@
 """Stored faces in pages: what is read, what is written, and that rows and counters stay in line whoever else writes."""
 
-import json
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import func, select, update
 
-from core.records import FaceEmbedding, FaceOutcome, FaceResult
+from core.records import FaceEmbedding, FaceOutcome, FaceResult, RankedPerson
 from db import rescore
 from db.engine import Database
-from db.rescore import NewOutcome, StoredPage
-from db.tables import Face, Item, Job
+from db.rankings import pack_ranking, ranking_of
+from db.rescore import NewOutcomes, StoredPage
+from db.results import ResultFilter, iter_results
+from db.tables import Face, Job
 from tests import ledger
 
 BACKBONE, OTHER = "ab" * 32, "cd" * 32
@@ -57,16 +57,24 @@ def read(database: Database, job_id: int, after: int = -1, without: int | None =
     return page
 
 
-def named(person_id: int, count: int) -> list[NewOutcome]:
-    top = json.dumps([{"person_id": person_id, "similarity": 0.75}])
-    return [NewOutcome("identified", person_id, person_id, 0.75, 0.5, top, None)] * count
+def named(person_id: int, count: int) -> NewOutcomes:
+    return NewOutcomes(
+        outcomes=["identified"] * count,
+        person_ids=[person_id] * count,
+        candidate_ids=[person_id] * count,
+        similarities=[0.75] * count,
+        confidences=[0.5] * count,
+        rankings=[pack_ranking([RankedPerson(person_id=person_id, similarity=0.75)])] * count,
+        label_ids=[None] * count,
+        review_orders=[None] * count,
+    )
 
 
-def rescore_all(database: Database, job_id: int, new: Sequence[NewOutcome], model_id: int) -> bool:
+def rescore_all(database: Database, job_id: int, person_id: int, model_id: int) -> bool:
     with database.write() as session:
         page = rescore.read_page(session, job_id, -1, backbone_sha256=BACKBONE, dim=DIM, without_model=model_id)
         assert page is not None
-        return rescore.write_page(session, page, new[: len(page)], model_id, LATER)
+        return rescore.write_page(session, page, named(person_id, len(page)), model_id, LATER)
 
 
 def faces(database: Database) -> list[tuple[int, int, str, int | None, int]]:
@@ -121,9 +129,9 @@ def test_pages_join_without_a_gap_and_never_cut_a_photo(database: Database, job:
     assert found == [[(0, 0), (1, 0), (1, 1)], [(4, 0)], [(5, 0)]]
 
 
-def test_faces_photos_and_counters_are_written_together(database: Database, job: int, models: tuple[int, int]) -> None:
+def test_faces_and_counters_are_written_together(database: Database, job: int, models: tuple[int, int]) -> None:
     (ada,) = ledger.add_people(database, "Ada")
-    assert rescore_all(database, job, named(ada, 5), models[1])
+    assert rescore_all(database, job, ada, models[1])
 
     old, new = models
     assert faces(database) == [
@@ -136,17 +144,18 @@ def test_faces_photos_and_counters_are_written_together(database: Database, job:
     ]
     with database.read() as session:
         first = session.get_one(Face, (job, 0, 0))
-        items = session.execute(select(Item.ordinal, Item.model_id, Item.decided_at).order_by(Item.ordinal)).all()
+        rows = list(iter_results(session, ResultFilter(job_id=job)))
     assert (first.candidate_id, first.similarity, first.confidence) == (ada, 0.75, 0.5)
-    assert first.top_k == [{"person_id": ada, "similarity": 0.75}]
-    assert [row.model_id for row in items] == [new, new, old, old, old, new], "a photo is the new model's when all is"
-    assert [row.decided_at == LATER for row in items] == [True, True, False, False, False, True]
+    assert ranking_of(first) == (RankedPerson(person_id=ada, similarity=0.75),)
+    by_new = [True, True, True, False, False, True, False, True]
+    assert [row["model"] for row in rows] == [f"v{new if is_new else old}" for is_new in by_new]
+    assert [row["decided_at"] == LATER.isoformat() for row in rows] == by_new
     assert_counted(database, job)
 
 
 def test_what_was_written_is_not_read_again(database: Database, job: int, models: tuple[int, int]) -> None:
     (ada,) = ledger.add_people(database, "Ada")
-    rescore_all(database, job, named(ada, 5), models[1])
+    rescore_all(database, job, ada, models[1])
 
     page = read(database, job, without=models[1])
     assert (len(page), page.without_embedding) == (0, 1)

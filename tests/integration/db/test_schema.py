@@ -1,5 +1,6 @@
 """Migrations: from empty to the models, any number of times and by several at once; never backwards."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,14 +10,17 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import bindparam, inspect, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core.errors import DatabaseSchemaError
-from core.records import FaceOutcome
+from core.records import FaceOutcome, RankedPerson
 from db import jobs, schema
 from db.chunks import ChunkLease
 from db.engine import Database
-from db.tables import Base, UtcDateTime
+from db.rankings import ranking_of
+from db.review import Reason, faces_to_review
+from db.tables import Base, Face, UtcDateTime
 from tests import ledger
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -60,20 +64,80 @@ def test_jobs_of_the_first_version_run_on_after_the_upgrade(empty_database: Data
     assert (job.state, job.items_faces, job.last_claim) == ("done", 6, 1)
 
 
-def _make_version_0001_with_jobs(database: Database) -> None:
+def _upgrade_to(database: Database, revision: str) -> None:
     config = schema._config()
     with database.write() as session:
         config.attributes["connection"] = session.connection()
-        command.upgrade(config, "0001")
+        command.upgrade(config, revision)
+
+
+def test_faces_of_before_are_reviewed_in_their_order_and_keep_their_rankings(empty_database: Database) -> None:
+    """Schema 0009 stores rankings in another form and the review's order with each face."""
+    _upgrade_to(empty_database, "0006")
+    _insert_faces_of_0006(empty_database)
+    schema.upgrade(empty_database)
+
+    asked = {
+        reason: [entry.key.ordinal for entry in faces_to_review(empty_database, reason)]
+        for reason in (Reason.NEAR_THRESHOLD, Reason.AMBIGUOUS, Reason.UNKNOWN)
+    }
+    assert asked == {Reason.NEAR_THRESHOLD: [2, 1], Reason.AMBIGUOUS: [4, 3], Reason.UNKNOWN: [5]}
+    with empty_database.read() as session:
+        face = session.get_one(Face, (1, 0, 0))
+    assert ranking_of(face) == (RankedPerson(person_id=1, similarity=0.9),)
+
+
+def test_a_face_still_needs_its_photo_after_the_upgrade(empty_database: Database) -> None:
+    """The migration takes other foreign keys of faces away, on SQLite by rewriting the table's declaration."""
+    _upgrade_to(empty_database, "0006")
+    _insert_faces_of_0006(empty_database)
+    schema.upgrade(empty_database)
+
+    keys = inspect(empty_database.engine).get_foreign_keys("faces")
+    assert [(key["referred_table"], key["constrained_columns"]) for key in keys] == [("items", ["job_id", "ordinal"])]
+    with pytest.raises(IntegrityError), empty_database.write() as session:
+        session.execute(text("UPDATE faces SET ordinal = 99 WHERE ordinal = 0"))
+    if empty_database.is_sqlite:
+        with empty_database.read() as session:
+            assert session.scalars(text("PRAGMA integrity_check")).all() == ["ok"]
+            assert session.execute(text("PRAGMA foreign_key_check")).all() == []
+
+
+def _insert_faces_of_0006(database: Database) -> None:
+    """A model with a threshold of 0.5, and six photos of one face each."""
+    faces = [("identified", 0.9), ("identified", 0.54), ("unknown", 0.47), ("ambiguous", 0.6), ("ambiguous", 0.7)]
+    faces += [("unknown", 0.2)]
+    with database.write() as session:
+        model = {"id": 1, "sha256": "a" * 64, "state": "active", "backbone": "x", "recipe": "x"}
+        manifest = {"rule": {"threshold": 0.5}}
+        _insert(session, "models", {**model, "manifest": json.dumps(manifest), "created_at": ledger.NOW})
+        _insert(session, "people", {"id": 1, "name": "Ada", "name_key": "ada", "created_at": ledger.NOW})
+        _insert(session, "jobs", _job_values(1, "done", len(faces)))
+        for ordinal, (outcome, similarity) in enumerate(faces):
+            photo = {"job_id": 1, "ordinal": ordinal}
+            _insert(session, "items", {**photo, "uri": f"{ordinal}.jpg", "outcome": "faces", "model_id": 1})
+            found = {"x1": 0.0, "y1": 0.0, "x2": 9.0, "y2": 9.0, "landmarks_px": "[]", "quality_reasons": "[]"}
+            top_k = json.dumps([{"person_id": 1, "similarity": similarity}])
+            decided = {"outcome": outcome, "similarity": similarity, "top_k": top_k, "model_id": 1, "candidate_id": 1}
+            _insert(session, "faces", {**photo, "face_index": 0, **found, **decided})
+
+
+def _job_values(job_id: int, state: str, decided: int) -> dict[str, object]:
+    """A row of jobs, as all versions have it."""
+    values: dict[str, object] = {"id": job_id, "public_id": f"j{job_id}", "state": state, "total": 6}
+    values |= {"items_faces": decided, "faces_mode": "crop", "skipped": "[]"}
+    values |= dict.fromkeys(("name", "request_digest"), "x")
+    values |= dict.fromkeys(("created_at", "touched_at", "started_at"), ledger.NOW)
+    values |= {"finished_at": ledger.NOW if state == "done" else None}
+    values |= dict.fromkeys(("items_no_face", "items_error", "skipped_count"), 0)
+    return values | {f"faces_{outcome}": 0 for outcome in FaceOutcome}
+
+
+def _make_version_0001_with_jobs(database: Database) -> None:
+    _upgrade_to(database, "0001")
     with database.write() as session:
         for job_id, state, decided in ((1, "running", 2), (2, "done", 6)):
-            values = {"id": job_id, "public_id": f"j{job_id}", "state": state, "total": 6, "items_faces": decided}
-            values |= dict.fromkeys(("name", "request_digest"), "x") | {"faces_mode": "crop", "skipped": "[]"}
-            values |= dict.fromkeys(("created_at", "touched_at", "started_at"), ledger.NOW)
-            values |= {"finished_at": ledger.NOW if state == "done" else None}
-            values |= dict.fromkeys(("items_no_face", "items_error", "skipped_count"), 0)
-            values |= {f"faces_{outcome}": 0 for outcome in FaceOutcome}
-            _insert(session, "jobs", values)
+            _insert(session, "jobs", _job_values(job_id, state, decided))
         for ordinal in range(6):
             outcome = "faces" if ordinal < 2 else None
             _insert(session, "items", {"job_id": 1, "ordinal": ordinal, "uri": f"{ordinal}.jpg", "outcome": outcome})

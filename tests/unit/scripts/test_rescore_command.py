@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,7 +73,8 @@ def test_faces_of_somebody_new_get_their_name(run: Run, database: Database, job:
     ]
     after = ledger.get_job(database, job.id)
     assert (after.faces_identified, after.faces_unknown, after.faces_low_quality) == (3, 1, 1)
-    assert [item.model_id for item in ledger.items_of(database, job.id)] == [2, 2, 2, 2, 2, 1]
+    rows = [json.loads(line) for line in run("results", "--format", "jsonl").out.splitlines()]
+    assert [row["model"] for row in rows] == ["v2", "v2", "v2", "v2", "v2", "v1"]
 
 
 def test_names_are_lost_and_exchanged_too(run: Run, database: Database, job: Job, add: Callable[..., str]) -> None:
