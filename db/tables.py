@@ -294,7 +294,7 @@ class Face(Base):
     review_order: Mapped[float | None]  # NULL: not asked about for what a model made of it; db/review_order.py
     ranking: Mapped[bytes | None]  # the nearest people: db/rankings.py; NULL where `top_k` has them
     decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # NULL: with its photo
-    # The ranking as it was stored before schema 0009; since then empty, for whoever runs an older version beside this.
+    # The ranking as it was stored before schema 0011; since then empty, for whoever runs an older version beside this.
     top_k: Mapped[list[dict[str, Any]]] = mapped_column(Json, default=list)
 
 

@@ -46,7 +46,8 @@ def score_chunk(
     faces: list[tuple[int, list[ScoredFace]]] = []
     failure: Exception | None = None
     try:
-        seen = context.recognise(beside, tasks, FacesMode(lease.faces_mode), lambda _: context.stop.check())
+        faces_mode = FacesMode(lease.faces_mode)
+        seen = context.recognise(beside, tasks, lambda _: context.stop.check(), faces=faces_mode, fpir=lease.fpir)
         faces = _compare(decided, seen)
     except StopRequested:
         return True

@@ -72,7 +72,7 @@ def _upgrade_to(database: Database, revision: str) -> None:
 
 
 def test_faces_of_before_are_reviewed_in_their_order_and_keep_their_rankings(empty_database: Database) -> None:
-    """Schema 0009 stores rankings in another form and the review's order with each face."""
+    """Schema 0011 stores rankings in another form and the review's order with each face."""
     _upgrade_to(empty_database, "0006")
     _insert_faces_of_0006(empty_database)
     schema.upgrade(empty_database)
