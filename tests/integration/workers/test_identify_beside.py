@@ -37,7 +37,13 @@ class Scene:
         self.job_id, self.chunk_ids = ledger.add_job(database, items=4 * CHUNKS)
 
     def recognise(
-        self, model: ServingModel, tasks: Sequence[PhotoTask], faces: FacesMode, on_progress: Callable[[int], None]
+        self,
+        model: ServingModel,
+        tasks: Sequence[PhotoTask],
+        on_progress: Callable[[int], None],
+        *,
+        faces: FacesMode,
+        fpir: float | None,
     ) -> list[PhotoResult]:
         """The active model names nobody; the other one says of the first photo of each chunk that it is Ada."""
         self.calls.append(model.version)

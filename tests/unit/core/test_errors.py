@@ -60,6 +60,7 @@ def test_only_what_may_pass_is_tried_again() -> None:
         "disk_full",
         "artifacts_unreachable",
         "weights_unreachable",
+        "model_too_large_for_memory",
     }
     assert not any(error.retry for error in (InputError, PhotoError, ModelError))
     assert ServiceError.retry
