@@ -1,5 +1,6 @@
 """`facefleet model shadow` and `canary`: a model beside the active one, which scores chunks too or decides some."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,6 +19,7 @@ from scripts.output import (
     show_count,
     show_duration,
     show_share,
+    show_time,
     write_json,
 )
 
@@ -207,7 +209,7 @@ def _print_report(document: dict[str, Any]) -> None:
     """Print how far the two agree, and the first faces of which they do not."""
     console = make_console()
     share, failure = document["share"], document["last_failure"]
-    counts = document["faces"]
+    counts, first_at = document["faces"], document["first_at"] and datetime.fromisoformat(document["first_at"])
     print_fields(
         console,
         [
@@ -216,7 +218,7 @@ def _print_report(document: dict[str, Any]) -> None:
             ("Beside", ", ".join(document["against"]) or None),
             ("Scored", f"{show_count(document['chunks'], 'chunk')}, {show_count(document['photos'], 'photo')}"),
             ("Took", show_duration(document["seconds"])),
-            ("Since", document["first_at"]),
+            ("Since", show_time(first_at) if first_at else None),
             ("Failed", f"{show_count(document['failed_chunks'], 'chunk')}: {failure['message']}" if failure else None),
             ("Agrees", f"{show_share(document['agreed'], 2)} of {show_count(sum(counts.values()), 'face')}"
              if document["agreed"] is not None else None),

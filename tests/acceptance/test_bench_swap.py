@@ -14,7 +14,7 @@ pytestmark = pytest.mark.xdist_group("fleet")
 
 
 def test_models_are_swapped_while_workers_identify_and_nothing_is_lost_or_mixed_up() -> None:
-    arguments = ["--count", "1500", "--rounds", "1", "--every", "0.5", "--swaps", "4", "--json"]
+    arguments = ["--count", "800", "--rounds", "1", "--every", "0.3", "--swaps", "2", "--json"]
     command = [sys.executable, "-m", "scripts.main", "bench", "swap", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import asdict
 
-import pytest
 from sqlalchemy import distinct, func, select
 
 from core.clock import utc_now
@@ -35,24 +34,24 @@ def models_of_chunks(fleet: SmallFleet, job_id: int) -> list[set[int | None]]:
     ]
 
 
-def test_a_swap_shows_on_later_chunks_and_no_chunk_has_two_models(fleet: SmallFleet) -> None:
-    old = fleet.add_model()
-    new = fleet.add_model(activate=False, seed=1)
-    fleet.start(slots=2)
-    photos = sorted(fleet.photos(16).glob("*.png"))
-    manifest = fleet.folder / "manifest.csv"  # more than is done while a model loads
+def test_a_swap_shows_on_later_chunks_and_no_chunk_has_two_models(sqlite_fleet: SmallFleet) -> None:
+    old = sqlite_fleet.add_model()
+    new = sqlite_fleet.add_model(activate=False, seed=1)
+    sqlite_fleet.start(slots=2)
+    photos = sorted(sqlite_fleet.photos(16).glob("*.png"))
+    manifest = sqlite_fleet.folder / "manifest.csv"  # more than is done while a model loads
     manifest.write_text("\n".join(["uri", *(str(photos[number % 16]) for number in range(1600))]))
-    submission = fleet.submit(manifest)
-    wait_until(lambda: fleet.job(submission).items_faces > 0, "the first chunk is done")
-    fleet.activate(new)
-    wait_until(lambda: serving(fleet) == {new}, "both slots serve it")
-    later = fleet.submit(fleet.photos(16, name="later"))
-    fleet.wait_done(submission)
-    fleet.wait_done(later)
-    of_chunks = models_of_chunks(fleet, fleet.job(submission).id)
+    submission = sqlite_fleet.submit(manifest)
+    wait_until(lambda: sqlite_fleet.job(submission).items_faces > 0, "the first chunk is done")
+    sqlite_fleet.activate(new)
+    wait_until(lambda: serving(sqlite_fleet) == {new}, "both slots serve it")
+    later = sqlite_fleet.submit(sqlite_fleet.photos(16, name="later"))
+    sqlite_fleet.wait_done(submission)
+    sqlite_fleet.wait_done(later)
+    of_chunks = models_of_chunks(sqlite_fleet, sqlite_fleet.job(submission).id)
     assert {len(models) for models in of_chunks} == {1}
     assert set().union(*of_chunks) == {old, new}
-    assert models_of_chunks(fleet, fleet.job(later).id) == [{new}, {new}]
+    assert models_of_chunks(sqlite_fleet, sqlite_fleet.job(later).id) == [{new}, {new}]
 
 
 def test_photos_are_identified_while_a_model_loads(sqlite_fleet: SmallFleet) -> None:
@@ -128,25 +127,27 @@ def failures_of(fleet: SmallFleet, model_id: int) -> list[SwapFailure]:
         return list(swaps.failures_of_model(session, model_id))
 
 
-@pytest.mark.parametrize(("make", "code"), BAD.values(), ids=BAD.keys())
-def test_a_model_that_cannot_serve_is_recorded_and_the_old_one_serves_on(
-    sqlite_fleet: SmallFleet, make: Callable[[ModelStore], str], code: str
-) -> None:
+def test_models_that_cannot_serve_are_recorded_and_the_old_one_serves_on(sqlite_fleet: SmallFleet) -> None:
+    """One after the other, on one node."""
     old = sqlite_fleet.add_model()
-    bad = register(sqlite_fleet, make(ModelStore.from_settings(sqlite_fleet.settings)))
+    store = ModelStore.from_settings(sqlite_fleet.settings)
+    bad = {name: (register(sqlite_fleet, make(store)), code) for name, (make, code) in BAD.items()}
     node = sqlite_fleet.start()
-    sqlite_fleet.activate(bad)
-    wait_until(lambda: failures_of(sqlite_fleet, bad) != [], f"the failure is recorded:\n{node.log}")
-    [failure], [slot] = failures_of(sqlite_fleet, bad), sqlite_fleet.slots_of(node)
-    assert (failure.worker, failure.generation, failure.code, failure.ended_at) == (slot.name, 2, code, None)
-    assert failure.message == slot.model_error
-    assert (slot.model_id, slot.generation) == (old, 1)
-    assert sqlite_fleet.wait_done(sqlite_fleet.submit(sqlite_fleet.photos(8))).items_faces == 8
-    assert sqlite_fleet.count(Item, Item.model_id == old) == 8
-    with sqlite_fleet.database.read() as session:
-        found = health.read_health(session, utc_now(), sqlite_fleet.settings.lease_s)
-    assert [each.code for each in found.failures] == [code]
-    assert found.problems == (f"{slot.name}: {failure.message}",)
+    for generation, (name, (model, code)) in enumerate(bad.items(), start=2):
+        sqlite_fleet.activate(model)
+        wait_until(lambda: failures_of(sqlite_fleet, model) != [], f"{name} is recorded:\n{node.log}")  # noqa: B023
+        [failure], [slot] = failures_of(sqlite_fleet, model), sqlite_fleet.slots_of(node)
+        expected = (slot.name, generation, code, None)
+        assert (failure.worker, failure.generation, failure.code, failure.ended_at) == expected, name
+        assert failure.message == slot.model_error, name
+        assert (slot.model_id, slot.generation) == (old, 1), name
+        photos = sqlite_fleet.photos(8, name=f"photos {generation}")
+        assert sqlite_fleet.wait_done(sqlite_fleet.submit(photos)).items_faces == 8, name
+        with sqlite_fleet.database.read() as session:
+            found = health.read_health(session, utc_now(), sqlite_fleet.settings.lease_s)
+        assert [each.code for each in found.failures] == [code], name
+        assert found.problems == (f"{slot.name}: {failure.message}",), name
+    assert sqlite_fleet.count(Item, Item.model_id == old) == 8 * len(bad)
 
 
 def test_a_file_that_comes_back_is_loaded_after_a_pause_and_the_failure_has_ended(sqlite_fleet: SmallFleet) -> None:
@@ -166,13 +167,13 @@ def test_a_file_that_comes_back_is_loaded_after_a_pause_and_the_failure_has_ende
     assert slot.model_error is None
 
 
-def test_of_two_activations_at_once_one_wins_and_all_serve_it(fleet: SmallFleet) -> None:
-    fleet.add_model()
-    both = [fleet.add_model(activate=False, seed=seed) for seed in (1, 2)]
-    fleet.start(slots=2)
+def test_of_two_activations_at_once_one_wins_and_all_serve_it(sqlite_fleet: SmallFleet) -> None:
+    sqlite_fleet.add_model()
+    both = [sqlite_fleet.add_model(activate=False, seed=seed) for seed in (1, 2)]
+    sqlite_fleet.start(slots=2)
 
     def activate(model_id: int) -> int:
-        with fleet.database.write() as session:
+        with sqlite_fleet.database.write() as session:
             model = get_model(session, f"v{model_id}")
             return registry.activate_model(session, model, who="t", why="t", now=utc_now(), expected=1)
 
@@ -180,44 +181,44 @@ def test_of_two_activations_at_once_one_wins_and_all_serve_it(fleet: SmallFleet)
     [winner] = [model for model, end in zip(both, ends, strict=True) if end == 2]
     [refused] = [end for end in ends if end != 2]
     assert isinstance(refused, ActivationConflictError)
-    wait_until(lambda: serving(fleet) == {winner}, "both slots serve the winner")
-    with fleet.database.read() as session:
+    wait_until(lambda: serving(sqlite_fleet) == {winner}, "both slots serve the winner")
+    with sqlite_fleet.database.read() as session:
         assert {row.generation for row in nodes.list_nodes(session)} == {2}
         assert [model.state for model in list_models(session)].count("active") == 1
 
 
-def test_a_canary_decides_its_chunks_on_every_worker_and_a_shadow_scores_them(fleet: SmallFleet) -> None:
-    active = fleet.add_model()
-    other = fleet.add_model(activate=False, seed=1)
-    fleet.start(slots=2)
+def test_a_canary_decides_its_chunks_on_every_worker_and_a_shadow_scores_them(sqlite_fleet: SmallFleet) -> None:
+    active = sqlite_fleet.add_model()
+    other = sqlite_fleet.add_model(activate=False, seed=1)
+    sqlite_fleet.start(slots=2)
 
     def stand_beside(put: Callable[..., None], share: float) -> None:
-        with fleet.database.write() as session:
+        with sqlite_fleet.database.write() as session:
             put(session, get_model(session, f"v{other}"), share, who="t", now=utc_now())
 
     def all_hold_it() -> bool:
-        with fleet.database.read() as session:
+        with sqlite_fleet.database.read() as session:
             return {row.beside_id for row in nodes.list_nodes(session)} == {other}
 
     stand_beside(beside.set_canary, 0.5)
     wait_until(all_hold_it, "both slots hold the canary")
-    job = fleet.wait_done(fleet.submit(fleet.photos(160)))
-    chunk_ids = [chunk.id for chunk in fleet.chunks()]
+    job = sqlite_fleet.wait_done(sqlite_fleet.submit(sqlite_fleet.photos(160)))
+    chunk_ids = [chunk.id for chunk in sqlite_fleet.chunks()]
     expected = [{other if is_in_share(chunk_id, other, 0.5) else active} for chunk_id in chunk_ids]
-    assert models_of_chunks(fleet, job.id) == expected
+    assert models_of_chunks(sqlite_fleet, job.id) == expected
     assert {active} in expected and {other} in expected
 
     stand_beside(beside.set_shadow, 0.5)
-    later = fleet.wait_done(fleet.submit(fleet.photos(160, name="later")))
-    chunk_ids = [chunk.id for chunk in fleet.chunks() if chunk.job_id == later.id]
+    later = sqlite_fleet.wait_done(sqlite_fleet.submit(sqlite_fleet.photos(160, name="later")))
+    chunk_ids = [chunk.id for chunk in sqlite_fleet.chunks() if chunk.job_id == later.id]
     scored = sum(is_in_share(chunk_id, other, 0.5) for chunk_id in chunk_ids)
 
     def report() -> shadow.ShadowReport:
-        with fleet.database.read() as session:
+        with sqlite_fleet.database.read() as session:
             return shadow.read_report(session, other)
 
     wait_until(lambda: report().chunks == scored > 0, f"{scored} chunks are scored")
-    assert set().union(*models_of_chunks(fleet, later.id)) == {active}
+    assert set().union(*models_of_chunks(sqlite_fleet, later.id)) == {active}
     assert (report().agreed, report().failed_chunks) == (1.0, 0)
 
 
