@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,14 @@ def describe_machine() -> dict[str, Any]:
     }
 
 
-def describe_environment(device: str, threads: int) -> dict[str, Any]:
+def describe_environment(devices: Sequence[str], threads: int) -> dict[str, Any]:
     """Return what the bits of a trained network depend on beside its data, configuration and seed.
 
     Args:
-        device: as torch calls it.
+        devices: as torch calls them.
         threads: that compute.
     """
-    return {"facefleet": _own_version(), **describe_machine(), "device": device, "threads": threads}
+    return {"facefleet": _own_version(), **describe_machine(), "device": ",".join(devices), "threads": threads}
 
 
 def _own_version() -> str:

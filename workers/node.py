@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import threading
+from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
@@ -19,7 +20,7 @@ from db import schema
 from db.engine import Database
 from workers import transport
 from workers.app import make_app
-from workers.devices import pin_device
+from workers.devices import pin_devices
 from workers.embedded import find_redis_url
 from workers.logs import set_up_worker_logging
 from workers.protocol import IDENTIFY_QUEUE, TRAIN_QUEUE
@@ -56,17 +57,21 @@ def run_worker_node(settings: Settings, device: str, slots: int) -> int:
         RedisUnreachableError: no Redis is known. One that is known and away is waited for.
         DatabaseUnreachableError, DatabaseSchemaError: the ledger cannot be used.
     """
-    pin_device(device)
+    pin_devices([device])
     return _run_node(make_spec(Role.IDENTIFY, settings, device=device, slots=slots), _GRACE_S)
 
 
-def run_trainer_node(settings: Settings, device: str = "cpu") -> int:
+def run_trainer_node(settings: Settings, devices: Sequence[str] = ("cpu",)) -> int:
     """Be a trainer until told to stop; a run under way is given back and resumes from its last checkpoint.
+
+    Args:
+        settings: of the node and its child.
+        devices: `cpu`, or one or more `cuda:N`; the networks of a run are spread over them.
 
     Returns and raises as `run_worker_node`.
     """
-    pin_device(device)
-    return _run_node(make_spec(Role.TRAIN, settings, device=device, slots=1), 0.0)
+    pin_devices(devices)
+    return _run_node(make_spec(Role.TRAIN, settings, device=",".join(devices), slots=1), 0.0)
 
 
 def _run_node(spec: NodeSpec, grace_s: float) -> int:

@@ -106,7 +106,7 @@ class Runtime:
             reporter=self._reporter,
             stop=self._flag,
             clock=self._clock,
-            device=self._spec.torch_device,
+            devices=self._spec.torch_devices,
             threads=self._spec.threads,
         )
         with self._flag.busy():

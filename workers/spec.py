@@ -33,7 +33,7 @@ class NodeSpec:
     node: str
     """Unique name of the node."""
     device: str
-    """`cpu` or `cuda:N` as this machine numbers its devices."""
+    """`cpu` or `cuda:N` as this machine numbers its devices; of a trainer also several, with commas between."""
     slots: int
     """Child processes."""
     threads: int
@@ -42,8 +42,15 @@ class NodeSpec:
 
     @property
     def torch_device(self) -> str:
-        """The device as a child sees it: the only CUDA device that its node leaves visible."""
-        return "cpu" if self.device == "cpu" else "cuda:0"
+        """The device as a child sees it: the only CUDA device that its node leaves visible, or the first."""
+        return self.torch_devices[0]
+
+    @property
+    def torch_devices(self) -> tuple[str, ...]:
+        """All its devices as a child sees them."""
+        if self.device == "cpu":
+            return ("cpu",)
+        return tuple(f"cuda:{number}" for number in range(len(self.device.split(","))))
 
     def slot_name(self, slot: int) -> str:
         """Return the name of a slot, counted from 0, in the ledger."""

@@ -72,8 +72,8 @@ class TrainContext:
     reporter: SlotReporter
     stop: StopFlag
     clock: Clock
-    device: str
-    """As torch calls it."""
+    devices: tuple[str, ...]
+    """As torch calls them: the first does what is done once, networks that learn side by side are spread over all."""
     threads: int
     disk_wait_s: float = 30.0
     """How long a run is held whose disk is full, before it is given back."""
@@ -143,10 +143,10 @@ def _work(lease: RunLease, heartbeat: Heartbeat, context: TrainContext) -> None:
     folder = _folder(lease, context)
     _set_stage(lease, "reading labels", context)
     snapshot = _freeze(folder / "snapshot.jsonl", context)
-    environment = describe_environment(context.device, context.threads)
+    environment = describe_environment(context.devices, context.threads)
     _set_stage(lease, "training", context, dataset_digest=snapshot.digest, environment=environment)
     prepared = prepare_training(
-        lease.recipe, lease.options, context.settings, device=context.device, threads=context.threads
+        lease.recipe, lease.options, context.settings, device=context.devices[0], threads=context.threads
     )
     trained = _train(lease, snapshot, prepared, folder / _CHECKPOINTS, heartbeat, context)
     _set_stage(lease, "exporting", context)
@@ -160,7 +160,7 @@ def _work(lease: RunLease, heartbeat: Heartbeat, context: TrainContext) -> None:
         tolerance=lease.options.get("tolerance", DEFAULT_TOLERANCE),
         database=context.database,
         settings=context.settings,
-        device=context.device,
+        device=context.devices[0],
         threads=context.threads,
         should_stop=heartbeat.should_stop,
     )
@@ -204,7 +204,8 @@ def _train(
         epochs=lease.options.get("epochs"),
         fpir=lease.options.get("fpir", DEFAULT_FPIR),
         seed=lease.options.get("seed", 0),
-        device=context.device,
+        device=context.devices[0],
+        more_devices=context.devices[1:],
         threads=context.threads,
         read_threads=context.settings.read_threads,
     )

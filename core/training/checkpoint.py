@@ -95,7 +95,7 @@ def _tensors(learners: Mapping[str, Learner]) -> dict[str, Tensor]:
     tensors = {"rng.cpu": torch.get_rng_state()}
     for name, learner in learners.items():
         if learner.device.type == "cuda":
-            tensors["rng.cuda"] = torch.cuda.get_rng_state(learner.device)
+            tensors[f"rng.{learner.device}"] = torch.cuda.get_rng_state(learner.device)
         tensors[f"{name}.generator"] = learner.generator.get_state()
         for key, value in learner.network.state_dict().items():
             tensors[f"{name}.network.{key}"] = value
@@ -111,7 +111,7 @@ def _restore(learners: Mapping[str, Learner], tensors: Mapping[str, Tensor]) -> 
         learner.network.load_state_dict(_under(f"{name}.network.", tensors))
         _restore_optimiser(learner.optimiser, _under(f"{name}.optimiser.", tensors))
         if learner.device.type == "cuda":
-            torch.cuda.set_rng_state(tensors["rng.cuda"], learner.device)
+            torch.cuda.set_rng_state(tensors[f"rng.{learner.device}"], learner.device)
     torch.set_rng_state(tensors["rng.cpu"])
 
 

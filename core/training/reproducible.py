@@ -11,10 +11,10 @@ from core.training.request import TrainingRequest
 @contextmanager
 def reproducible(request: TrainingRequest) -> Iterator[None]:
     """Seed torch's global generators and fix the number of threads; put everything back afterwards."""
-    device, threads = torch.device(request.device), torch.get_num_threads()
+    devices, threads = [each for each in request.devices if each.type == "cuda"], torch.get_num_threads()
     benchmark, deterministic = torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
     try:
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        with torch.random.fork_rng(devices=devices):
             torch.manual_seed(request.seed)
             torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
             torch.set_num_threads(request.threads or threads)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -48,12 +49,19 @@ class TrainingRequest:
     """The same seed gives the same network on the same machine with the same number of threads."""
     device: str = "cpu"
     """A torch device: `cpu`, `cuda:0`."""
+    more_devices: tuple[str, ...] = ()
+    """Further ones: of networks that learn side by side, each is on one of them."""
     threads: int | None = None
     """How many cores to compute on; None: as many as torch is set to."""
     read_threads: int = 4
     """How many photos are read at once."""
     max_crop_bytes: int = 4 * 2**30
     """Most memory that the crops of all photos may take together."""
+
+    @property
+    def devices(self) -> tuple[torch.device, ...]:
+        """All of them, the first first."""
+        return tuple(torch.device(name) for name in (self.device, *self.more_devices))
 
 
 class SkippedPhoto(NamedTuple):

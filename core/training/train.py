@@ -135,6 +135,11 @@ class Run:
         rehearsals = {f"rehearsal {number}": each.learner for number, each in enumerate(self.rehearsals, start=1)}
         return {"final": self.final, **rehearsals}
 
+    @property
+    def devices(self) -> set[torch.device]:
+        """Where they learn."""
+        return {learner.device for learner in self.learners.values()}
+
 
 def load_data(request: TrainingRequest, load_crop: LoadCrop, size_px: int, should_stop: Callable[[], bool]) -> Data:
     """Read all photos, and leave out the people of whom none can be read."""
@@ -163,10 +168,11 @@ def load_data(request: TrainingRequest, load_crop: LoadCrop, size_px: int, shoul
 
 def build_run(request: TrainingRequest, recipe: Recipe, data: Data, epochs: int, basis: Basis) -> Run:
     """Split the data and build fresh networks."""
-    device = torch.device(request.device)
+    devices = request.devices
     splits = split_for_rehearsals(data.train.labels, torch.Generator().manual_seed(request.seed))
 
     def learner(crops: CropSet, number: int) -> Learner:
+        device = devices[(number - 1) % len(devices)]
         return new_learner(recipe, crops, epochs=epochs, seed=request.seed + number, device=device, build=basis.build)
 
     return Run(
@@ -205,7 +211,8 @@ def train_epoch_of_all(run: Run, epoch: int, should_stop: Callable[[], bool]) ->
     """Train one epoch (from 0) of each network, and try the rehearsals on their held-out photos."""
     started = time.monotonic()
     epochs = {name: Epoch(learner, epoch) for name, learner in run.learners.items()}
-    threads = torch.get_num_threads() if run.final.device.type == "cpu" else 1
+    # A thread keeps a GPU busy: it only says what is to be computed there.
+    threads = torch.get_num_threads() if run.final.device.type == "cpu" else len(run.devices)
     train_side_by_side(tuple(epochs.values()), threads, should_stop)
     figures = epochs["final"].figures()
     val_loss, val_accuracy = validate(run.rehearsals)

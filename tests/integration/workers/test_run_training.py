@@ -34,7 +34,7 @@ def context(database: Database, tmp_path: Path) -> Iterator[TrainContext]:
         reporter=SlotReporter(spec, spec.slot_name(0), database, utc_now, None),
         stop=StopFlag(),
         clock=utc_now,
-        device="cpu",
+        devices=("cpu",),
         threads=1,
     )
 

@@ -21,6 +21,12 @@ def test_a_child_sees_its_pinned_device_as_the_first() -> None:
     assert make_spec(Role.IDENTIFY, _settings(), device="cpu", slots=1).torch_device == "cpu"
 
 
+def test_a_trainer_sees_all_its_devices_by_new_numbers() -> None:
+    spec = make_spec(Role.TRAIN, _settings(), device="cuda:3,cuda:1", slots=1)
+    assert spec.torch_devices == ("cuda:0", "cuda:1")
+    assert make_spec(Role.TRAIN, _settings(), device="cpu", slots=1).torch_devices == ("cpu",)
+
+
 def test_many_slots_leave_each_a_thread() -> None:
     assert make_spec(Role.IDENTIFY, _settings(), device="cpu", slots=500).threads == 1
 

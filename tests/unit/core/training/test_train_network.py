@@ -11,7 +11,8 @@ import torch
 
 from core.errors import RunCancelledError, TooFewPeopleError, TrainingError
 from core.records import EpochProgress
-from core.training.train import TrainedNetwork, TrainingRequest, enough, train_network
+from core.training.recipes import COMPACT
+from core.training.train import Basis, TrainedNetwork, TrainingRequest, build_run, enough, load_data, train_network
 from tests.unit.core.training.learning import example, load_drawn, make_request
 
 
@@ -185,3 +186,13 @@ def test_training_stops_when_the_held_out_loss_has_not_fallen_for_long_enough() 
     assert enough(_history(3.0, 1.0, 2.0, 2.0, 2.0), patience=0.2)
     assert not enough(_history(3.0, 1.0, 2.0, 2.0, 2.0), patience=None)
     assert not enough([], patience=0.1)
+
+
+def test_the_networks_of_a_run_are_spread_over_its_devices() -> None:
+    """The device `meta` stands for a second GPU: networks can be put there, and compute nothing."""
+    request = make_request([2] * 12, device="cpu", more_devices=("meta",))
+    data = load_data(request, load_drawn, 64, lambda: False)
+    run = build_run(request, COMPACT, data, 1, Basis(backbone="compact", input_size_px=64, build=None))
+    assert [learner.device.type for learner in run.learners.values()] == ["cpu", "meta", "cpu"]
+    assert {next(each.network.parameters()).device.type for each in run.learners.values()} == {"cpu", "meta"}
+    assert run.devices == {torch.device("cpu"), torch.device("meta")}
