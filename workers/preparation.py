@@ -113,7 +113,7 @@ def _pretrained(store: WeightsStore, name: str, recipe: str, faces: FacesMode) -
     embedder = load_embedder({file.name: store.read_verified(spec, file) for file in spec.files}, spec)
     frozen = recipe == HEAD_RECIPE
     # They were measured on aligned faces: photos that are taken whole resemble each other more.
-    published = spec.embedder.scores if frozen and spec.embedder and faces is FacesMode.DETECT else None
+    published = spec.embedder.scores if spec.embedder and faces is FacesMode.DETECT else None
     return _Basis(
         backbone=spec.name,
         size_px=embedder.input_size_px,

@@ -219,7 +219,9 @@ def _train(
             request, prepared.embedder, backbone=prepared.backbone, published=prepared.published, **watched
         )
     checkpoints.mkdir(parents=True, exist_ok=True)
-    pretrained = begin_from(prepared.embedder, prepared.backbone) if prepared.embedder is not None else None
+    pretrained = (
+        begin_from(prepared.embedder, prepared.backbone, prepared.published) if prepared.embedder is not None else None
+    )
     return train_network(request, checkpoints=checkpoints, pretrained=pretrained, **watched)
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from core.faces.impostors import ImpostorScores, PublishedScores
 from core.faces.rule import DEFAULT_FPIR, RejectRule
@@ -22,7 +23,7 @@ from core.training.confidence import (
     own_similarity,
 )
 from core.training.operating import Evidence, LeftOut, choose_operating_point, fit_impostors
-from core.training.prototypes import Embeddings, Head, HeadRehearsal
+from core.training.prototypes import Embeddings, HeadTrial, KnownPeople
 
 NO_PHOTOS = Embeddings(vectors=torch.empty(0, 1), labels=torch.empty(0, dtype=torch.int64))
 _GUMBEL_SKEW = 1.14  # of the best of many unrelated scores, which is what a stranger's similarity is
@@ -33,10 +34,11 @@ _FEWEST_TO_MOVE = 10
 
 
 def calibrate_head(
-    rehearsals: Sequence[HeadRehearsal],
-    final: Head,
+    rehearsals: Sequence[HeadTrial],
+    final: KnownPeople,
     photos: Embeddings,
     *,
+    unseen: Embeddings | None = None,
     published: PublishedScores | None = None,
     backbone: str = "the backbone",
     strangers: Embeddings = NO_PHOTOS,
@@ -48,6 +50,8 @@ def calibrate_head(
         rehearsals: trained; none with a single person.
         final: the head that is kept, trained.
         photos: what it learned from.
+        unseen: several photos of each of some people, from which nothing was learned; None where the backbone learned
+            from none: then the photos themselves tell how much those of one person differ.
         published: of the backbone; None where nothing was.
         backbone: its name, for the basis.
         strangers: photos of people who are none of the head's, by label.
@@ -68,7 +72,9 @@ def calibrate_head(
     point = choose_operating_point(evidence, published, backbone, fpir)
     known, refusable = (joined([*parts]) for parts in ([t.known for t in trials], [t.strangers for t in trials]))
     refusable = joined([refusable, labelled])
-    confidence = _confidence(known, refusable, photos, published, point.impostors, evidence.gallery_size)
+    own = own_similarity(*_arrays(photos if unseen is None else unseen), published)
+    made = make_known(published, point.impostors, evidence.gallery_size, len(photos) / evidence.gallery_size, own)
+    confidence = _confidence(known, refusable, made, point.impostors, evidence.gallery_size)
     rule = RejectRule(
         threshold=point.threshold,
         margin=point.margin,
@@ -90,7 +96,7 @@ def calibrate_head(
 
 
 def _without_published(
-    trials: Sequence[Trial], final: Head, photos: Embeddings, evidence: Evidence, fpir: float
+    trials: Sequence[Trial], final: KnownPeople, photos: Embeddings, evidence: Evidence, fpir: float
 ) -> Calibration:
     """Choose by the labels alone; the rule can be moved to another gallery where they tell how."""
     tried = [*trials]
@@ -103,22 +109,16 @@ def _without_published(
     return replace(found, rule=replace(found.rule, people=evidence.gallery_size, impostors=impostors))
 
 
-def _confidence(
-    known: Probes,
-    strangers: Probes,
-    photos: Embeddings,
-    published: PublishedScores,
-    impostors: ImpostorScores,
-    people: int,
-) -> Confidence:
-    labels = photos.labels.numpy()
-    own = own_similarity(photos.vectors.numpy(), labels, published)
-    made = make_known(published, impostors, people, len(labels) / people, own)
+def _arrays(photos: Embeddings) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    return photos.vectors.numpy(), photos.labels.numpy()
+
+
+def _confidence(known: Probes, strangers: Probes, made: Probes, impostors: ImpostorScores, people: int) -> Confidence:
     # A single person has no runner-up, and rehearsals of two people know a single one.
     return fit_confidence(known, strangers, made, make_strangers(impostors, people), with_margin=people > 2)
 
 
-def _left_out(rehearsal: HeadRehearsal, probes: Probes) -> LeftOut:
+def _left_out(rehearsal: HeadTrial, probes: Probes) -> LeftOut:
     gallery = rehearsal.head.gallery.numpy()
     vectors = rehearsal.strangers.vectors.numpy()
     rows = max(_MOST_SCORES // len(gallery), 1)

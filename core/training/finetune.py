@@ -13,15 +13,17 @@ from core.training.prototypes import Embeddings, class_means, typical_rows
 from core.training.train import Basis
 
 if TYPE_CHECKING:
+    from core.faces.impostors import PublishedScores
     from core.nets.imported import Embedder
 
 
-def begin_from(embedder: "Embedder", backbone: str) -> Basis:
+def begin_from(embedder: "Embedder", backbone: str, published: "PublishedScores | None" = None) -> Basis:
     """Have networks begin where a head on this backbone would.
 
     Args:
         embedder: pretrained; copied for each network, so that it stays as it is.
         backbone: its name.
+        published: what is known of its similarities; None where nothing is.
     """
 
     def build(real: CropSet, classes: int) -> FaceNetwork:
@@ -33,4 +35,4 @@ def begin_from(embedder: "Embedder", backbone: str) -> Basis:
             network.head.prototypes[: len(means)] = means
         return network
 
-    return Basis(backbone=backbone, input_size_px=embedder.input_size_px, build=build)
+    return Basis(backbone=backbone, input_size_px=embedder.input_size_px, build=build, published=published)

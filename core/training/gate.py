@@ -19,6 +19,8 @@ CHANCE = 0.1
 """A loss that chance alone brings about as often as this, or more often, is not held against a model."""
 REHEARSAL_TOLERANCE = 0.05
 """The least tolerance between rehearsals, which are of other photos, other people and galleries of other sizes."""
+_STRANGERS_TOLERATED = 2.0
+"""Times the share of strangers that a rule was chosen for: the least tolerance of names that rehearsals gave them."""
 _FEW = 20
 """With fewer held-out photos the rehearsals are compared as well."""
 _RATES = ("photos", "people", "rank1", "tpir", "named_wrong", "fpir")
@@ -239,13 +241,16 @@ def _compare_rehearsals(
         wanted.append((Measure.NAMED_RIGHT, "tpir") if same_target else (Measure.NEAREST_RIGHT, "rank1"))
     if strangers < _FEW:
         wanted.append((Measure.STRANGERS_NAMED, "fpir"))
-    tolerance = max(tolerance, REHEARSAL_TOLERANCE)
     checks = []
     for measure, key in wanted:
         mine, its = (_rehearsed(each, key) for each in (candidate, active))
-        if mine is not None and its is not None:
-            allowed = candidate.fpir_target if measure is Measure.STRANGERS_NAMED else None
-            checks.append(_side_by_side(measure, mine, its, tolerance, allowed))
+        if mine is None or its is None:
+            continue
+        if measure is Measure.STRANGERS_NAMED:
+            allowed = candidate.fpir_target
+            checks.append(_side_by_side(measure, mine, its, max(tolerance, _STRANGERS_TOLERATED * allowed), allowed))
+        else:
+            checks.append(_side_by_side(measure, mine, its, max(tolerance, REHEARSAL_TOLERANCE), None))
     return checks
 
 

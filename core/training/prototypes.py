@@ -98,7 +98,40 @@ class HardNegatives:
         return HardNegatives(vectors=self.vectors, classes=renumber(self.classes, new_labels))
 
 
-class Head:
+class KnownPeople:
+    """One direction a person, and how photos score against them.
+
+    Args:
+        gallery: one unit row a person, float32 [C, D].
+    """
+
+    def __init__(self, gallery: Tensor) -> None:
+        self._gallery = gallery
+
+    @property
+    def gallery(self) -> Tensor:
+        """One unit row a person, float32 [C, D]."""
+        return self._gallery
+
+    def probe(self, photos: Embeddings) -> Probes:
+        """Score photos; any label that is no class of this head is a stranger's."""
+        if len(photos) == 0:
+            return NO_PROBES
+        gallery = self.gallery.numpy()
+        vectors, labels = photos.vectors.numpy(), photos.labels.numpy()
+        step = max(_PROBE_LOGITS // len(gallery), 1)
+        parts = [
+            score_probes(part, part @ gallery.T, gallery, labels[start : start + step])
+            for start in range(0, len(vectors), step)
+            for part in (vectors[start : start + step],)
+        ]
+        whole = joined(parts)
+        return Probes(
+            similarity=whole.similarity, margin=whole.margin, right=whole.right, people=len(np.unique(labels))
+        )
+
+
+class Head(KnownPeople):
     """Prototypes that learn to tell people apart.
 
     A person with one photo stays where that photo is: it cannot tell in which direction the person varies, and moving
@@ -120,7 +153,8 @@ class Head:
         self._recipe = recipe
         self._epochs = epochs
         self._generator = torch.Generator().manual_seed(seed)
-        self._prototypes = class_means(self._photos).requires_grad_()
+        super().__init__(class_means(self._photos))
+        self._prototypes = self._gallery.clone().requires_grad_()
         self._negatives = negatives
         self._moves = (torch.bincount(self._photos.labels) > 1).float()[:, None]
         if negatives is not None:
@@ -156,23 +190,6 @@ class Head:
         right = (cosines.argmax(dim=1) == photos.labels).float().mean()
         return EpochFigures(loss=loss.item(), accuracy=right.item(), learning_rate=rate)
 
-    def probe(self, photos: Embeddings) -> Probes:
-        """Score photos; any label that is no class of this head is a stranger's."""
-        if len(photos) == 0:
-            return NO_PROBES
-        gallery = self.gallery.numpy()
-        vectors, labels = photos.vectors.numpy(), photos.labels.numpy()
-        step = max(_PROBE_LOGITS // len(gallery), 1)
-        parts = [
-            score_probes(part, part @ gallery.T, gallery, labels[start : start + step])
-            for start in range(0, len(vectors), step)
-            for part in (vectors[start : start + step],)
-        ]
-        whole = joined(parts)
-        return Probes(
-            similarity=whole.similarity, margin=whole.margin, right=whole.right, people=len(np.unique(labels))
-        )
-
     def _push_away(self, gallery: Tensor) -> Tensor:
         """Return what hard negatives add to the loss: as far as each is closer than it may be."""
         if self._negatives is None or not len(self._negatives.classes):
@@ -184,14 +201,21 @@ class Head:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeadRehearsal:
-    """A head that learns from some of the people, and what it is tried on, labelled in its own numbers."""
+class HeadTrial:
+    """Some of the people, and photos that nothing learned from to try them on, labelled in their own numbers."""
+
+    head: KnownPeople
+    held_out: Embeddings
+    """Other photos of these people; may be empty."""
+    strangers: Embeddings
+    """Photos of people who are none of them, each with a label beyond theirs; may be empty."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadRehearsal(HeadTrial):
+    """A head that learns from some of the people, and what it is tried on."""
 
     head: Head
-    held_out: Embeddings
-    """Other photos of its people; may be empty."""
-    strangers: Embeddings
-    """Photos of people whom it does not know, each with a label beyond its classes; may be empty."""
 
 
 def class_means(photos: Embeddings) -> Tensor:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from core.records import EpochProgress, PersonClass
 from core.training.calibrate import Calibration
 from core.training.checkpoint import fingerprint, load_checkpoint, save_checkpoint
 from core.training.dataset import CropSet, check_memory, labels_at, load_crops, numbered, usable_people
+from core.training.finetuned import calibrate_finetuned
 from core.training.loop import Build, Epoch, Learner, new_learner
 from core.training.recipes import Recipe, recipe_named
 from core.training.rehearsal import (
@@ -39,6 +40,9 @@ from core.training.request import LoadCrop, SkippedPhoto, TestedPhotos, TrainedN
 from core.training.scored import MissedPhotos, missed_photos
 from core.training.side_by_side import train_side_by_side
 from core.training.split import split_for_rehearsals
+
+if TYPE_CHECKING:
+    from core.faces.impostors import PublishedScores
 
 _log = logging.getLogger(__name__)
 
@@ -91,6 +95,8 @@ class Basis:
     """Side of the crops it takes."""
     build: Build | None
     """Makes a network; None: fresh weights of the recipe's own."""
+    published: "PublishedScores | None" = None
+    """What is known of the similarities of a pretrained backbone; None where nothing is."""
 
 
 def _from_scratch(recipe: Recipe) -> Basis:
@@ -122,7 +128,7 @@ class Run:
     """What is trained."""
 
     recipe: Recipe
-    backbone: str
+    basis: Basis
     epochs: int
     final: Learner
     """The network that is kept."""
@@ -177,7 +183,7 @@ def build_run(request: TrainingRequest, recipe: Recipe, data: Data, epochs: int,
 
     return Run(
         recipe=recipe,
-        backbone=basis.backbone,
+        basis=basis,
         epochs=epochs,
         final=learner(data.train, 1),
         rehearsals=tuple(
@@ -238,8 +244,7 @@ def enough(history: list[EpochProgress], patience: float | None) -> bool:
 
 def finish(request: TrainingRequest, run: Run, data: Data, history: list[EpochProgress]) -> TrainedNetwork:
     """Calibrate, judge, and take the final network out of training."""
-    generator = torch.Generator().manual_seed(request.seed)
-    calibration = calibrate_on(run.rehearsals, run.final, generator, strangers=data.strangers, fpir=request.fpir)
+    calibration = choose_rule(request, run, data)
     gallery = gallery_of(run.final)
     network = run.final.network
     tested = ask_about_tests(run, data)
@@ -249,7 +254,7 @@ def finish(request: TrainingRequest, run: Run, data: Data, history: list[EpochPr
         network=Servable(network.cpu()).eval(),
         gallery=gallery,
         classes=data.classes,
-        backbone=run.backbone,
+        backbone=run.basis.backbone,
         recipe=run.recipe.name,
         input_size_px=network.input_size_px,
         embedding_dim=network.embedding_dim,
@@ -262,6 +267,21 @@ def finish(request: TrainingRequest, run: Run, data: Data, history: list[EpochPr
         test_count=len(data.test),
         tested=tested,
     )
+
+
+def choose_rule(request: TrainingRequest, run: Run, data: Data) -> Calibration:
+    """Choose the final network's reject rule, from what is published of its backbone where anything is."""
+    if run.basis.published is not None and run.rehearsals:
+        return calibrate_finetuned(
+            run.rehearsals,
+            run.final,
+            published=run.basis.published,
+            backbone=run.basis.backbone,
+            strangers=data.strangers,
+            fpir=request.fpir,
+        )
+    generator = torch.Generator().manual_seed(request.seed)
+    return calibrate_on(run.rehearsals, run.final, generator, strangers=data.strangers, fpir=request.fpir)
 
 
 def ask_about_tests(run: Run, data: Data) -> TestedPhotos | None:

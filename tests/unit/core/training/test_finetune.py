@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import RunCancelledError
+from core.faces.impostors import ImpostorScores, PublishedScores
 from core.nets.imported import Embedder
 from core.nets.servable import Arithmetic
 from core.training.finetune import begin_from
@@ -113,3 +114,23 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_bits(
     )
     assert [epoch.epoch for epoch in told] == [1, 1, 2]
     assert all(map(torch.equal, weights(resumed.network), weights(trained.network)))
+
+
+def test_its_rule_is_chosen_from_what_is_published_of_its_backbone_and_the_people_left_out(embedder: Embedder) -> None:
+    published = PublishedScores(
+        impostors=ImpostorScores(centre=0.05, spread=0.1),
+        genuine_mean=0.7,
+        genuine_deviation=0.1,
+        measured_on="patterns",
+    )
+    trained = train_network(
+        make_request([3] * 12, recipe="finetune", epochs=1),
+        load_crop=load_drawn,
+        on_epoch=lambda epoch: None,
+        should_stop=lambda: False,
+        pretrained=begin_from(embedder, "small", published),
+    )
+    assert trained.rule.impostors is not None
+    assert trained.rule.impostors.centre > published.impostors.centre, "these patterns resemble each other more"
+    assert "the published operating point of small, which 24 photos of 8 people" in trained.rule.basis
+    assert trained.rule.people == 12

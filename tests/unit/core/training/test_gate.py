@@ -204,7 +204,7 @@ def test_with_few_held_out_photos_rehearsals_count_too() -> None:
 def test_rehearsed_strangers_count_beyond_what_the_rule_allows() -> None:
     old = rehearsed((90, 100), (1, 100))
     assert judge(photos(0), None, None, of_new=rehearsed((90, 100), (3, 100)), of_old=old).passed
-    refused = judge(photos(0), None, None, of_new=rehearsed((90, 100), (12, 100)), of_old=old)
+    refused = judge(photos(0), None, None, of_new=rehearsed((90, 100), (5, 84)), of_old=rehearsed((90, 100), (3, 169)))
     assert [each.measure for each in refused.failed] == [Measure.STRANGERS_NAMED]
 
 
