@@ -5,6 +5,7 @@ Torch is imported where it is used.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,9 @@ FINETUNE_RECIPE = "finetune"
 """The recipe that trains pretrained weights and the head on them."""
 PRETRAINED_RECIPES = (HEAD_RECIPE, FINETUNE_RECIPE)
 """The recipes that stand on pretrained weights; the others train a network from scratch."""
+
+_built: dict[WeightsSpec, "Embedder"] = {}
+"""The backbone of this process's last run, by all that is known of it: of a run's files every byte is pinned there."""
 
 _SEEING = 1
 """To be raised when the code changes that finds, aligns, judges or embeds the face of a labelled photo: what is kept of
@@ -121,11 +125,9 @@ class _Basis:
 
 
 def _pretrained(store: WeightsStore, name: str, recipe: str, faces: FacesMode) -> _Basis:
-    from core.nets.imported import load_embedder
-
     spec = store.get_spec(name)
     template = _template(spec)
-    embedder = load_embedder({file.name: store.read_verified(spec, file) for file in spec.files}, spec)
+    embedder = _build_embedder(spec, {file.name: store.read_verified(spec, file) for file in spec.files})
     frozen = recipe == HEAD_RECIPE
     # They were measured on aligned faces: photos that are taken whole resemble each other more.
     published = spec.embedder.scores if frozen and spec.embedder and faces is FacesMode.DETECT else None
@@ -139,6 +141,19 @@ def _pretrained(store: WeightsStore, name: str, recipe: str, faces: FacesMode) -
         licence=_licence(spec),
         frozen=spec if frozen else None,
     )
+
+
+def _build_embedder(spec: WeightsSpec, files: Mapping[str, bytes]) -> "Embedder":
+    """Return the network that these files hold: that of the run before, if it was built from the very same.
+
+    To read and build one takes as long as to train a head. Nobody changes it: networks share it or copy it.
+    """
+    from core.nets.imported import load_embedder
+
+    if _built.get(spec) is None:
+        _built.clear()
+        _built[spec] = load_embedder(files, spec)
+    return _built[spec]
 
 
 def _scratch(recipe: str) -> _Basis:

@@ -1,4 +1,4 @@
-"""A second training run takes what the first saw in the photos: it needs no file of theirs, and its weights are the same.
+"""A second training run takes what the first saw in the photos: it needs none of their files for the same weights.
 
 On real photos with the real pretrained weights; both lie in the test data.
 """
