@@ -6,13 +6,14 @@ What a way is, and whether two are the same, is not known here. Rows go with the
 import struct
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from core.records import ErrorRecord, Example, LearnedFace
 from db.bulk import Bulk, in_pages
-from db.tables import EmbeddingWay, Photo, PhotoEmbedding
+from db.tables import EmbeddingWay, PhotoEmbedding
 from db.upsert import upsert
 
 _PAGE = 500
@@ -30,14 +31,11 @@ def find_faces(session: Session, way_id: int, examples: Sequence[Example]) -> li
     bulk = Bulk(session.connection())
     known: dict[tuple[str, bytes], LearnedFace] = {}
     for page in in_pages(dict.fromkeys(each.sha256 for each in examples if each.sha256), _PAGE):
-        marks = ", ".join("?" * len(page))
-        statement = (
-            "SELECT photos.sha256, face, vector, error_code, error_message FROM photos JOIN photo_embeddings "  # noqa: S608
-            f"ON photo_id = photos.id AND way_id = ? WHERE photos.sha256 IN ({marks})"
-        )
-        for sha256, face, vector, code, message in bulk.fetch(statement, [way_id, *page]):
+        sha256_of = {photo_id: sha256 for sha256, photo_id in _photo_ids(bulk, page).items()}
+        for photo_id, face, vector, code, message in _fetch_faces(bulk, way_id, list(sha256_of)):
             error = None if code is None else ErrorRecord(code=code, message=message)
-            known[sha256, bytes(face)] = LearnedFace(vector=None if vector is None else bytes(vector), error=error)
+            vector = None if vector is None else bytes(vector)
+            known[sha256_of[photo_id], bytes(face)] = LearnedFace(vector=vector, error=error)
     return [known.get((each.sha256 or "", _face(each))) for each in examples]
 
 
@@ -45,14 +43,33 @@ def add_faces(session: Session, way_id: int, faces: Iterable[tuple[Example, Lear
     """Keep what was found of labelled faces; those of photos that are not in the ledger are passed over."""
     bulk = Bulk(session.connection())
     for page in in_pages(faces, _PAGE):
-        photos = select(Photo.sha256, Photo.id).where(Photo.sha256.in_({example.sha256 for example, _ in page}))
-        ids = dict(session.execute(photos).all())
+        ids = _photo_ids(bulk, [example.sha256 for example, _ in page if example.sha256])
         rows = [
             (way_id, ids[example.sha256], _face(example), face.vector, *_error(face))
             for example, face in page
             if example.sha256 in ids
         ]
         bulk.insert(PhotoEmbedding, _COLUMNS, set(), rows, if_absent=True)
+
+
+def _photo_ids(bulk: Bulk, sha256s: Sequence[str]) -> dict[str, int]:
+    """Return the ids of the photos of these bytes that are in the ledger."""
+    if not sha256s:
+        return {}
+    marks = ", ".join("?" * len(sha256s))
+    return dict(bulk.fetch(f"SELECT sha256, id FROM photos WHERE sha256 IN ({marks})", sha256s))  # noqa: S608
+
+
+def _fetch_faces(bulk: Bulk, way_id: int, photo_ids: Sequence[int]) -> Sequence[tuple[Any, ...]]:
+    """Return photo, face, vector, error code and message of each face that is kept of some photos.
+
+    Joined with the photos in one statement, SQLite would go through all faces of the way for each page.
+    """
+    if not photo_ids:
+        return ()
+    columns, marks = ", ".join(_COLUMNS[1:]), ", ".join("?" * len(photo_ids))
+    statement = f"SELECT {columns} FROM photo_embeddings WHERE way_id = ? AND photo_id IN ({marks})"  # noqa: S608
+    return bulk.fetch(statement, [way_id, *photo_ids])
 
 
 def find_unused_ways(session: Session, before: datetime) -> list[int]:

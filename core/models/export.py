@@ -130,7 +130,7 @@ def write_artifact(
             batches and one by one; nothing was written.
         OSError: the file cannot be written.
     """
-    eager = copy.deepcopy(network).cpu().eval()
+    eager = _in_eval_mode(network)
     crops = draw_golden_crops(manifest.input_size_px)
     golden = Golden(crops=crops, outputs=_answer(eager, crops))
     check_outputs(
@@ -157,6 +157,14 @@ def write_artifact(
     with staged.open("wb") as file:
         file.write(data)
         sync_file(file)
+
+
+def _in_eval_mode(network: nn.Module) -> nn.Module:
+    """Return the network as it will serve: itself where it is so already, as torch compiles anew what was copied."""
+    on_cpu = all(tensor.device == _CPU for tensor in (*network.parameters(), *network.buffers()))
+    if on_cpu and not any(module.training for module in network.modules()):
+        return network
+    return copy.deepcopy(network).cpu().eval()
 
 
 def _frozen_copies(scripted: torch.jit.ScriptModule, artifact: Artifact) -> dict[bool, torch.jit.ScriptModule]:
