@@ -24,6 +24,7 @@ from core.models.artifact import Artifact, Golden, pack_artifact, unpack_artifac
 from core.models.freezing import freeze_network
 from core.models.manifest import Manifest
 from core.models.parity import BFLOAT16_TOLERANCE, EXPORT_TOLERANCE, Outputs, check_outputs, check_parity
+from core.models.scripting import script_network
 from core.models.variants import to_outputs
 from core.records import FacesMode
 
@@ -140,7 +141,7 @@ def write_artifact(
         classes=len(manifest.classes),
         what="The trained network",
     )
-    scripted = torch.jit.script(eager)
+    scripted = script_network(eager)
     # The network itself is not frozen: for a GPU, and for other ways to run it than are known today.
     parts = scripted, manifest, gallery.astype(np.float32), golden, detector
     frozen = _frozen_copies(scripted, unpack_artifact(pack_artifact(*parts)))
