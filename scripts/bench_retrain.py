@@ -65,16 +65,17 @@ def _print(document: dict[str, Any]) -> None:
     """Show what took how long, one line a run."""
     console = make_console()
     stages = list(document["runs"][0]["stages"])
-    table = make_table(["run", ">seconds", *(f">{stage}" for stage in stages)])
+    table = make_table(["run", ">seconds", ">computed", *(f">{stage}" for stage in stages)])
     for number, run in enumerate(document["runs"], start=1):
-        add_row(table, number, f"{run['seconds']:.2f}", *(f"{run['stages'].get(stage, 0.0):.2f}" for stage in stages))
+        figures = [run["seconds"], run["computed_s"], *(run["stages"].get(stage, 0.0) for stage in stages)]
+        add_row(table, number, *(f"{seconds:.2f}" for seconds in figures))
     console.print(table)
     machine = document["machine"]
     print_fields(
         console,
         [
             ("first run", f"{document['first_s']:.2f} s"),
-            ("later runs", f"{document['later_s']:.2f} s (median)"),
+            ("later runs", f"{document['later_s']:.2f} s, {document['later_computed_s']:.2f} s of computing (medians)"),
             ("work", f"{document['photos']:,} photos of {document['people']:,} people, {document['backbone']}"),
             ("workers", document["workers"]),
             ("machine", f"{machine['cores']} cores, {machine['cpu']}, torch {machine['torch']}"),

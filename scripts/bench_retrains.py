@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import psutil
+
 from core.clock import utc_now
 from core.errors import TrainingError
 from core.images.uris import LocalUri, parse_uri
@@ -98,12 +100,24 @@ class RetrainFleet:
             TrainingError: it gave no model that serves.
         """
         options = {"backbone": self._case.backbone, "faces": FacesMode.DETECT.value, "seed": seed, "who": "bench"}
+        computed_before_s = self._computed_s()
         moments, asked_at = _Moments(), utc_now()
         moments.see(WAITING, asked_at)
         run = request_training(self._database, self._doorbell, recipe=HEAD_RECIPE, options=options).run
         run = self._wait_ended(run, moments)
         served_at = self._wait_served()
-        return {"seconds": (served_at - asked_at).total_seconds(), "stages": moments.lasted_s(served_at)}
+        return {
+            "seconds": (served_at - asked_at).total_seconds(),
+            "computed_s": self._computed_s() - computed_before_s,
+            "stages": moments.lasted_s(served_at),
+        }
+
+    def _computed_s(self) -> float:
+        """Return how many seconds trainer and workers have computed so far, in all threads."""
+        with self._database.read() as session:
+            pids = [row.pid for row in nodes.list_nodes(session)]
+        times = [psutil.Process(pid).cpu_times() for pid in pids]
+        return float(sum(each.user + each.system for each in times))
 
     def _wait_ended(self, run: Run, moments: _Moments) -> Run:
         until_s = time.monotonic() + _PATIENCE_S
@@ -150,6 +164,7 @@ def measure_retrains(
         "runs": measured,
         "first_s": measured[0]["seconds"],
         "later_s": statistics.median(run["seconds"] for run in measured[1:]),
+        "later_computed_s": statistics.median(run["computed_s"] for run in measured[1:]),
         "machine": describe_machine(),
     }
 

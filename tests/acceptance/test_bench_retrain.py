@@ -29,3 +29,4 @@ def test_a_fleet_is_retrained_and_the_stages_make_up_the_whole(
     for run in (first, later):
         assert {"waiting", "training", "exporting", "loading"} <= set(run["stages"])
         assert sum(run["stages"].values()) == pytest.approx(run["seconds"])
+        assert run["computed_s"] > 0
