@@ -4,7 +4,8 @@ Reads no file, and decides nothing about whose faces they are. The same code ser
 faces in photographs is in core.photographs; here torch is not needed.
 """
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -74,6 +75,33 @@ class FaceSource(Protocol):
             RuntimeError: the device failed; no photo is to blame.
         """
         ...
+
+
+class SourceOnDemand:
+    """A source that is made when the first photo needs it: its networks take a moment to load.
+
+    Args:
+        make: makes it; what it raises, the first photo raises.
+    """
+
+    def __init__(self, make: Callable[[], FaceSource]) -> None:
+        self._make = make
+        self._making = threading.Lock()
+        self._made: FaceSource | None = None
+
+    def prepare(self, data: bytes) -> PreparedPhoto:
+        """Do what one photo needs alone; called from several threads."""
+        return self._source().prepare(data)
+
+    def find(self, photos: Sequence[PreparedPhoto]) -> list[tuple[FaceCrop, ...] | PhotoError]:
+        """Return the faces of each of a group of photos."""
+        return self._source().find(photos)
+
+    def _source(self) -> FaceSource:
+        with self._making:
+            if self._made is None:
+                self._made = self._make()
+            return self._made
 
 
 @dataclass(frozen=True, kw_only=True)

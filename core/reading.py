@@ -111,6 +111,7 @@ class CropReader:
         self._reader = reader
         self._source = source
         self._finding = threading.Lock()
+        self._changed: set[str] = set()
 
     def __call__(self, example: Example) -> "NDArray[np.uint8]":
         """Return the face of a labelled photo; called from several threads.
@@ -122,12 +123,19 @@ class CropReader:
             PhotoError: the photo cannot be used.
             SourceUnreachableError: the place it lies in did not answer.
         """
-        photo = self._source.prepare(self._reader.read(example.uri))
+        data = self._reader.read(example.uri)
+        if example.sha256 is not None and hashlib.sha256(data).hexdigest() != example.sha256:
+            self._changed.add(example.uri)
+        photo = self._source.prepare(data)
         with self._finding:
             (found,) = self._source.find([photo])
         if isinstance(found, PhotoError):
             raise found
         return (the_face(found) if example.box_xyxy_px is None else face_at(found, example.box_xyxy_px)).pixels
+
+    def has_changed(self, example: Example) -> bool:
+        """Whether other bytes were read than those that the label speaks of: the file was exchanged since."""
+        return example.uri in self._changed
 
 
 def find_faces(source: FaceSource, photos: Sequence[LoadedPhoto]) -> list[LoadedPhoto]:

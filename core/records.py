@@ -134,6 +134,16 @@ class FaceEmbedding:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LearnedFace:
+    """What the face of a labelled photo is to a backbone: its embedding, or why it has none. Biometric data."""
+
+    vector: bytes | None
+    """float32 [D], little-endian, unit length."""
+    error: ErrorRecord | None = None
+    """Set exactly when there is no vector."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class FaceResult:
     """One face of a photo and what was decided about it."""
 

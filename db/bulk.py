@@ -52,11 +52,27 @@ class Bulk:
         self._run(f"UPDATE {table.__tablename__} SET {setting} WHERE {finding} AND {values[0]} IS NULL", rows)  # noqa: S608
 
     def insert(
-        self, table: type[Base], columns: Sequence[str], json_columns: set[str], rows: Iterable[tuple[Any, ...]]
+        self,
+        table: type[Base],
+        columns: Sequence[str],
+        json_columns: set[str],
+        rows: Iterable[tuple[Any, ...]],
+        *,
+        if_absent: bool = False,
     ) -> None:
-        """Insert rows. Those of `json_columns` are given as JSON text."""
+        """Insert rows. Those of `json_columns` are given as JSON text.
+
+        Args:
+            table: which.
+            columns: of the rows.
+            json_columns: those that hold JSON.
+            rows: one value a column.
+            if_absent: pass over rows whose key is there already.
+        """
         marks = ", ".join(self.json_mark if column in json_columns else "?" for column in columns)
-        self._run(f"INSERT INTO {table.__tablename__} ({', '.join(columns)}) VALUES ({marks})", rows)  # noqa: S608
+        otherwise = " ON CONFLICT DO NOTHING" if if_absent else ""
+        statement = f"INSERT INTO {table.__tablename__} ({', '.join(columns)}) VALUES ({marks}){otherwise}"  # noqa: S608
+        self._run(statement, rows)
 
     def fetch_columns(
         self, columns: Sequence[str], statement: str, values: Sequence[Any], joined: str | None = None

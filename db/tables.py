@@ -316,6 +316,35 @@ class Embedding(Base):
     vector: Mapped[bytes] = mapped_column(LargeBinary)  # float16 [D], little-endian
 
 
+class EmbeddingWay(Base):
+    """All that decides how a labelled photo becomes an embedding: backbone, detector, alignment, decoding."""
+
+    __tablename__ = "embedding_ways"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    used_at: Mapped[datetime] = mapped_column(UtcDateTime)  # when a training run last began with it
+
+
+class PhotoEmbedding(Base):
+    """The face of a labelled photo in one way of seeing it, so that no training run reads it again. Never shown.
+
+    It goes with its photo.
+    """
+
+    __tablename__ = "photo_embeddings"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    way_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("embedding_ways.id"), primary_key=True)
+    photo_id: Mapped[int] = mapped_column(
+        BigInteger, ForeignKey("photos.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    face: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)  # box, float64 [4]; empty: its only face
+    vector: Mapped[bytes | None] = mapped_column(LargeBinary)  # float32 [D], little-endian; NULL without such a face
+    error_code: Mapped[str | None] = mapped_column(String(40))  # why there is none
+    error_message: Mapped[str | None] = mapped_column(Text)
+
+
 class Cluster(Base):
     """Faces that nobody has named and that look like one person."""
 

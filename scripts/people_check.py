@@ -131,7 +131,7 @@ def _embed(
     examples: "list[Example]", classes: "list[PersonClass]", prepared: Any, settings: Settings
 ) -> "tuple[NDArray[np.float32], NDArray[np.int64], tuple[SkippedPhoto, ...]]":
     """Embed photos as training does it: vectors and labels of those that can be used, and the others."""
-    from core.training.head_data import compile_embedder, embed_photos
+    from core.training.embedding import embed_photos, open_embedder
     from core.training.request import TrainingRequest
 
     request = TrainingRequest(
@@ -144,7 +144,7 @@ def _embed(
     )
     with (
         show_progress("Looking at photos", len(examples), unit="photos") as bar,
-        compile_embedder(prepared.embedder, request) as embed,
+        open_embedder(prepared.embedder, request) as embed,
     ):
         done = 0
 

@@ -1,7 +1,8 @@
-"""Removing model artifacts that nothing refers to. What may go is decided here; removing a file is the store's.
+"""Removing what nothing refers to: model artifacts, and what labelled photos are to backbones that nobody trains on.
 
 An artifact stays while a model of the ledger names it, while a run is in progress that began before it was stored, and
-for a while after it was stored in any case: it lies in the store before it is registered.
+for a while after it was stored in any case: it lies in the store before it is registered. Removing a file is the
+store's. What is kept of a photo goes with the photo; here it goes when no run has seen photos in its way for a while.
 """
 
 from dataclasses import dataclass
@@ -9,12 +10,16 @@ from datetime import datetime, timedelta
 
 from core.errors import ForeignStoreError
 from core.models.store import ModelStore, StoredArtifact
-from db import registry, runs
+from db import photo_embeddings, registry, runs
 from db.engine import Database
 
 GRACE = timedelta(days=7)
 """Long, as two fleets may share a store by mistake, and a ledger may be brought back from a backup."""
 
+UNUSED = timedelta(days=30)
+"""So long what a run saw in photos is kept for another; what the last run of all saw is kept in any case."""
+
+_FACES_PAGE = 5000  # removed in one transaction, for which others wait
 _CLOCKS_APART = timedelta(hours=1)
 """By so much the store's clock and the ledger's may differ."""
 
@@ -69,6 +74,28 @@ def collect_artifacts(
     if not dry_run:
         store.remove_partials(stored_before=before)
     return Collection(removed=tuple(removed), kept=len(everything) - len(removed), registered=registered)
+
+
+def collect_embeddings(database: Database, now: datetime, *, unused: timedelta = UNUSED) -> int:
+    """Remove what was kept of labelled photos in ways in which no run sees them any more, page by page.
+
+    Returns:
+        How many faces were removed.
+
+    Raises:
+        DatabaseUnreachableError: the ledger did not answer; what was removed by then is.
+    """
+    removed = 0
+    with database.read() as session:
+        ways = photo_embeddings.find_unused_ways(session, now - unused)
+    for way_id in ways:
+        gone = -1
+        while gone:
+            with database.write() as session:
+                gone = photo_embeddings.forget_faces(session, way_id, _FACES_PAGE)
+                photo_embeddings.forget_way(session, way_id, now - unused)
+            removed += gone
+    return removed
 
 
 def _foreign(store: ModelStore, unknown: int, registered: int) -> ForeignStoreError:

@@ -3,7 +3,11 @@
 Torch is imported where it is used.
 """
 
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from core.errors import UnknownWeightsError
@@ -27,6 +31,13 @@ FINETUNE_RECIPE = "finetune"
 PRETRAINED_RECIPES = (HEAD_RECIPE, FINETUNE_RECIPE)
 """The recipes that stand on pretrained weights; the others train a network from scratch."""
 
+_built: dict[WeightsSpec, "Embedder"] = {}
+"""The backbone of this process's last run, by all that is known of it: of a run's files every byte is pinned there."""
+
+_SEEING = 1
+"""To be raised when the code changes that finds, aligns, judges or embeds the face of a labelled photo: what is kept of
+photos is then not used any more."""
+
 DEFAULT_TOLERANCE = 0.01
 """Share of the held-out photos by which a model may be worse than the one that serves and take its place."""
 
@@ -43,6 +54,9 @@ class Preparation:
     """What is known of its similarities, which are those of aligned faces; None for photos that are taken whole."""
     origin: "Origin"
     """What the model's manifest says of all this."""
+    way: str | None = None
+    """sha256 over all that decides what a photo is to the backbone, where that stays as it is: photos that were seen in
+    the same way need not be seen again. None where the backbone is trained."""
 
 
 def prepare_training(
@@ -63,6 +77,7 @@ def prepare_training(
         WeightsUnreadableError: they hold no network that can be used.
         UnknownWeightsError: no set has the backbone's name.
     """
+    from core.finding import SourceOnDemand
     from core.models.export import Origin
     from core.reading import CropReader
 
@@ -75,19 +90,21 @@ def prepare_training(
         (file,) = found_with.files
         detector = store.read_verified(found_with, file)
         licences.append(_licence(found_with))
-    source = _source(detector, basis.template, basis.size_px, settings, device, threads)
+    make_source = partial(_source, detector, basis.template, basis.size_px, settings, device, threads)
+    origin = Origin(
+        faces=faces,
+        template=basis.template if faces is FacesMode.DETECT else None,
+        detector=detector,
+        backbone_sha256=basis.backbone_sha256,
+        licence="; ".join(filter(None, licences)) or None,
+    )
     return Preparation(
-        load_crop=CropReader(_reader(settings), source),
+        load_crop=CropReader(_reader(settings), SourceOnDemand(make_source)),
         embedder=basis.embedder,
         backbone=basis.backbone,
         published=basis.published,
-        origin=Origin(
-            faces=faces,
-            template=basis.template if faces is FacesMode.DETECT else None,
-            detector=detector,
-            backbone_sha256=basis.backbone_sha256,
-            licence="; ".join(filter(None, licences)) or None,
-        ),
+        origin=origin,
+        way=None if basis.frozen is None else _digest_way(basis.frozen, origin, basis.size_px, device),
     )
 
 
@@ -103,14 +120,14 @@ class _Basis:
     """Of weights that stay as they are; None where they are trained: then the embeddings are the model's own."""
     published: "PublishedScores | None" = None
     licence: str | None = None
+    frozen: WeightsSpec | None = None
+    """Of weights that stay as they are."""
 
 
 def _pretrained(store: WeightsStore, name: str, recipe: str, faces: FacesMode) -> _Basis:
-    from core.nets.imported import load_embedder
-
     spec = store.get_spec(name)
     template = _template(spec)
-    embedder = load_embedder({file.name: store.read_verified(spec, file) for file in spec.files}, spec)
+    embedder = _build_embedder(spec, {file.name: store.read_verified(spec, file) for file in spec.files})
     frozen = recipe == HEAD_RECIPE
     # They were measured on aligned faces: photos that are taken whole resemble each other more.
     published = spec.embedder.scores if spec.embedder and faces is FacesMode.DETECT else None
@@ -122,7 +139,21 @@ def _pretrained(store: WeightsStore, name: str, recipe: str, faces: FacesMode) -
         backbone_sha256=spec.digest if frozen else None,
         published=published,
         licence=_licence(spec),
+        frozen=spec if frozen else None,
     )
+
+
+def _build_embedder(spec: WeightsSpec, files: Mapping[str, bytes]) -> "Embedder":
+    """Return the network that these files hold: that of the run before, if it was built from the very same.
+
+    To read and build one takes as long as to train a head. Nobody changes it: networks share it or copy it.
+    """
+    from core.nets.imported import load_embedder
+
+    if _built.get(spec) is None:
+        _built.clear()
+        _built[spec] = load_embedder(files, spec)
+    return _built[spec]
 
 
 def _scratch(recipe: str) -> _Basis:
@@ -132,6 +163,30 @@ def _scratch(recipe: str) -> _Basis:
 
     spec = NETWORKS[recipe_named(recipe).backbone or ""]
     return _Basis(backbone=spec.name, size_px=spec.input_size_px, template=DEFAULT_TEMPLATE)
+
+
+def _digest_way(backbone: WeightsSpec, origin: "Origin", size_px: int, device: str) -> str:
+    """Return sha256 over all that decides what a labelled photo is to a backbone."""
+    import torch
+
+    from core.faces.quality import QualityGate
+    from core.images.decode import DECODE_PATH
+
+    found = None if origin.detector is None else hashlib.sha256(origin.detector).hexdigest()
+    way = {
+        "seeing": _SEEING,
+        "backbone": backbone.digest,
+        "embedder": asdict(replace(backbone.embedder, scores=None)) if backbone.embedder else None,
+        "faces": origin.faces.value,
+        "template": origin.template,
+        "input_size_px": size_px,
+        "detector": found,
+        "gate": asdict(QualityGate()),
+        "decode": DECODE_PATH,
+        "device": torch.device(device).type,
+        "torch": torch.__version__,
+    }
+    return hashlib.sha256(json.dumps(way, sort_keys=True).encode()).hexdigest()
 
 
 def _source(

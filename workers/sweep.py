@@ -17,7 +17,7 @@ from db import chunks, control, jobs, nodes, retries, runs, swaps
 from db.clock import LedgerClock
 from db.engine import Database
 from workers.automatic import retrain_when_due
-from workers.collect import collect_artifacts
+from workers.collect import collect_artifacts, collect_embeddings
 from workers.doorbell import MOST_BELLS, Doorbell, ring_for_due_chunks
 
 _log = logging.getLogger(__name__)
@@ -151,7 +151,7 @@ def run_sweeper(
 
 
 class _Collector:
-    """Removes artifacts that nothing refers to, on its own thread: a store that hangs must not hold the sweeper up."""
+    """Removes what nothing refers to, on its own thread: a store that hangs must not hold the sweeper up."""
 
     def __init__(self, database: Database, settings: Settings, clock: Callable[[], datetime]) -> None:
         self._database = database
@@ -167,11 +167,13 @@ class _Collector:
 
     def _collect(self) -> None:
         try:
+            if removed := collect_embeddings(self._database, self._clock()):
+                _log.info("removed %d embeddings of labelled photos: no run sees photos in that way any more", removed)
             store = ModelStore.from_settings(self._settings)
             for each in collect_artifacts(self._database, store, self._clock()).removed:
                 _log.info("removed artifact %s (%d bytes): no model names it", each.sha256, each.size_bytes)
         except FacefleetError as error:
-            _log.warning("no artifact was collected: %s", error)
+            _log.warning("what nothing refers to was not all collected: %s", error)
 
 
 class _Outages:

@@ -38,6 +38,7 @@ from workers.preparation import DEFAULT_TOLERANCE, HEAD_RECIPE, Preparation, pre
 from workers.publish import publish
 from workers.pulse import SlotReporter
 from workers.retry import is_device_error
+from workers.seen import LedgerFaces
 from workers.snapshot import Snapshot
 from workers.stop import StopFlag, StopRequested
 
@@ -216,13 +217,25 @@ def _train(
     }
     if prepared.embedder is not None and lease.recipe == HEAD_RECIPE:
         return train_head(
-            request, prepared.embedder, backbone=prepared.backbone, published=prepared.published, **watched
+            request,
+            prepared.embedder,
+            backbone=prepared.backbone,
+            published=prepared.published,
+            cache=_open_cache(prepared, context),
+            **watched,
         )
     checkpoints.mkdir(parents=True, exist_ok=True)
     pretrained = (
         begin_from(prepared.embedder, prepared.backbone, prepared.published) if prepared.embedder is not None else None
     )
     return train_network(request, checkpoints=checkpoints, pretrained=pretrained, **watched)
+
+
+def _open_cache(prepared: Preparation, context: TrainContext) -> LedgerFaces | None:
+    """Return what earlier runs saw in the photos; None where the backbone is trained."""
+    if prepared.way is None:
+        return None
+    return LedgerFaces(context.database, prepared.way, prepared.load_crop.has_changed, context.clock)
 
 
 def _export(

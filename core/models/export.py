@@ -24,6 +24,7 @@ from core.models.artifact import Artifact, Golden, pack_artifact, unpack_artifac
 from core.models.freezing import freeze_network
 from core.models.manifest import Manifest
 from core.models.parity import BFLOAT16_TOLERANCE, EXPORT_TOLERANCE, Outputs, check_outputs, check_parity
+from core.models.scripting import script_network
 from core.models.variants import to_outputs
 from core.records import FacesMode
 
@@ -130,7 +131,7 @@ def write_artifact(
             batches and one by one; nothing was written.
         OSError: the file cannot be written.
     """
-    eager = copy.deepcopy(network).cpu().eval()
+    eager = _in_eval_mode(network)
     crops = draw_golden_crops(manifest.input_size_px)
     golden = Golden(crops=crops, outputs=_answer(eager, crops))
     check_outputs(
@@ -140,27 +141,41 @@ def write_artifact(
         classes=len(manifest.classes),
         what="The trained network",
     )
-    scripted = torch.jit.script(eager)
-    parts = scripted, manifest, gallery.astype(np.float32), golden, detector
+    scripted = script_network(eager)
     # The network itself is not frozen: for a GPU, and for other ways to run it than are known today.
-    unfrozen = unpack_artifact(pack_artifact(*parts))
-    frozen = _frozen_copies(unfrozen)
+    parts = scripted, manifest, gallery.astype(np.float32), golden, detector
+    frozen = _frozen_copies(scripted, unpack_artifact(pack_artifact(*parts)))
     data = pack_artifact(*parts, frozen)
     reloaded = unpack_artifact(data)
+    noise = _draw_noise(manifest.input_size_px)
+    on_noise = Golden(crops=noise, outputs=_answer(eager, noise))
     for name, compiled in (
-        ("scripted", torch.jit.freeze(scripted)),
+        ("scripted", frozen[False]),
         ("reloaded", torch.jit.freeze(reloaded.load_module(_CPU))),
         ("frozen", cast("torch.jit.ScriptModule", reloaded.load_frozen(False))),
     ):
-        _check_agrees(eager, compiled, golden, f"The {name} network")
+        _check_agrees(compiled, golden, on_noise, f"The {name} network")
     with staged.open("wb") as file:
         file.write(data)
         sync_file(file)
 
 
-def _frozen_copies(artifact: Artifact) -> dict[bool, torch.jit.ScriptModule]:
-    """Freeze a network in each precision in which it answers right; by whether that is bfloat16."""
-    copies = {False: freeze_network(artifact.load_module(_CPU), bfloat16=False)}
+def _in_eval_mode(network: nn.Module) -> nn.Module:
+    """Return the network as it will serve: itself where it is so already, as torch compiles anew what was copied."""
+    on_cpu = all(tensor.device == _CPU for tensor in (*network.parameters(), *network.buffers()))
+    if on_cpu and not any(module.training for module in network.modules()):
+        return network
+    return copy.deepcopy(network).cpu().eval()
+
+
+def _frozen_copies(scripted: torch.jit.ScriptModule, artifact: Artifact) -> dict[bool, torch.jit.ScriptModule]:
+    """Freeze a network in each precision in which it answers right; by whether that is bfloat16.
+
+    Args:
+        scripted: left as it is.
+        artifact: holds it, so that a copy of its own can be turned into bfloat16.
+    """
+    copies = {False: freeze_network(scripted, bfloat16=False)}
     golden = artifact.golden
     try:
         low = freeze_network(artifact.load_module(_CPU), bfloat16=True)
@@ -190,13 +205,16 @@ def _draw_golden_crops(size_px: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.stack([np.asarray(photo) for photo in photos]).transpose(0, 3, 1, 2))
 
 
-def _check_agrees(eager: nn.Module, compiled: nn.Module, golden: Golden, what: str) -> None:
+def _draw_noise(size_px: int) -> NDArray[np.uint8]:
+    """Draw crops of noise, as many as a golden batch has: uint8 [8, 3, size_px, size_px]."""
+    return np.random.default_rng(_GOLDEN_SEED).integers(0, 256, (_GOLDEN_COUNT, 3, size_px, size_px), dtype=np.uint8)
+
+
+def _check_agrees(compiled: nn.Module, golden: Golden, noise: Golden, what: str) -> None:
     """Compare on the golden batch, on noise, and one by one; twice, as the second run is the specialised one."""
-    noise = np.random.default_rng(_GOLDEN_SEED).integers(0, 256, golden.crops.shape, dtype=np.uint8)
-    on_noise = _answer(eager, noise)
     for _ in range(2):
         check_parity(golden.outputs, _answer(compiled, golden.crops), EXPORT_TOLERANCE, f"{what}, on the golden batch,")
-        check_parity(on_noise, _answer(compiled, noise), EXPORT_TOLERANCE, f"{what}, on noise,")
+        check_parity(noise.outputs, _answer(compiled, noise.crops), EXPORT_TOLERANCE, f"{what}, on noise,")
     singly = [_answer(compiled, crop[None]) for crop in golden.crops]
     joined = Outputs(
         embeddings=np.concatenate([one.embeddings for one in singly]),

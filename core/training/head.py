@@ -26,7 +26,7 @@ from core.training.prototypes import (
     validate_heads,
 )
 from core.training.report import describe, score
-from core.training.request import LoadCrop, TestedPhotos, TrainedNetwork, TrainingRequest
+from core.training.request import FaceCache, LoadCrop, TestedPhotos, TrainedNetwork, TrainingRequest
 from core.training.scored import MissedPhotos
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def train_head(
     on_epoch: Callable[[EpochProgress], None],
     should_stop: Callable[[], bool],
     published: "PublishedScores | None" = None,
+    cache: FaceCache | None = None,
 ) -> TrainedNetwork:
     """Embed the photos, train, calibrate and judge a head.
 
@@ -55,13 +56,15 @@ def train_head(
         on_epoch: told of every finished epoch, in order.
         should_stop: asked between pages of photos and between epochs.
         published: what is known of the backbone's similarities; None where nothing is.
+        cache: what earlier runs embedded, which this one adds to; None: every photo is read.
 
     Raises:
         TooFewPeopleError: nobody has a usable photo.
         RunCancelledError: `should_stop` said so.
         SourceUnreachableError: out of `load_crop`.
+        DatabaseUnreachableError: out of the cache.
     """
-    data = load_data(request, embedder, load_crop, should_stop)
+    data = load_data(request, embedder, load_crop, should_stop, cache)
     final, rehearsals, history = train_on(data.train, request, on_epoch, should_stop, data.negatives)
     calibration = calibrate_head(
         rehearsals,

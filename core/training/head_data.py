@@ -1,31 +1,25 @@
 """The photos of a run on a frozen backbone, embedded: of people, of strangers, and of whom was taken for somebody.
 
-Each photo is read and embedded once, page by page.
+How they are embedded is in core.training.embedding.
 """
 
-import copy
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from core.records import Example, PersonClass
-from core.training.dataset import labels_at, load_crops, numbered, usable_people
+from core.training.dataset import labels_at, numbered, usable_people
+from core.training.embedding import embed_photos, open_embedder
 from core.training.findings import describe_labels
 from core.training.prototypes import Embeddings, HardNegatives
-from core.training.reproducible import reproducible
-from core.training.request import LoadCrop, SkippedPhoto, TrainingRequest
+from core.training.request import FaceCache, LoadCrop, SkippedPhoto, TrainingRequest
 from core.training.scored import MissedPhotos, missed_photos
 
 if TYPE_CHECKING:
     from core.nets.imported import Embedder
-
-_BATCH = 32
-_PAGE = 256  # photos embedded between two looks at should_stop
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +47,11 @@ class HeadData:
 
 
 def load_data(
-    request: TrainingRequest, embedder: "Embedder", load_crop: LoadCrop, should_stop: Callable[[], bool]
+    request: TrainingRequest,
+    embedder: "Embedder",
+    load_crop: LoadCrop,
+    should_stop: Callable[[], bool],
+    cache: FaceCache | None = None,
 ) -> HeadData:
     """Embed all photos, and leave out the people of whom none can be used.
 
@@ -61,12 +59,13 @@ def load_data(
         TooFewPeopleError: nobody has a usable photo.
         RunCancelledError: `should_stop` said so.
         SourceUnreachableError: out of `load_crop`.
+        DatabaseUnreachableError: out of the cache.
     """
     mistaken = [example for example in request.train if example.class_index < 0 and example.not_classes]
     others = [example for example in request.train if example.class_index >= 0 or not example.not_classes]
-    with compile_embedder(embedder, request) as embed:
+    with open_embedder(embedder, request) as embed:
         (learned, skipped), (negatives, negatives_skipped), (test, test_skipped) = (
-            embed_photos(examples, embed, request, load_crop, should_stop)
+            embed_photos(examples, embed, request, load_crop, should_stop, cache)
             for examples in (others, numbered(mistaken), numbered(request.test))
         )
     train = learned.rows(learned.labels >= 0)
@@ -96,67 +95,3 @@ def _hard_negatives(photos: Embeddings, examples: Sequence[Example]) -> HardNega
         vectors=photos.vectors[[row for row, _ in pairs]],
         classes=torch.tensor([c for _, c in pairs], dtype=torch.int64),
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class CompiledEmbedder:
-    """An embedder that is compiled for one batch size."""
-
-    module: torch.jit.ScriptModule
-    device: torch.device
-    input_size_px: int
-    embedding_dim: int
-
-    def __call__(self, crops: Tensor) -> Tensor:
-        """Embed crops (uint8 [N, 3, S, S]): float32 [N, D] of unit length, on the CPU."""
-        padded = F.pad(crops, (0, 0, 0, 0, 0, 0, 0, -len(crops) % _BATCH))  # another size would be compiled anew
-        with torch.inference_mode():
-            parts = [self._run(part) for part in torch.split(padded, _BATCH)]
-        return F.normalize(torch.cat(parts)[: len(crops)], dim=1)
-
-    def _run(self, crops: Tensor) -> Tensor:
-        x = (crops.to(self.device).float() / 255.0).contiguous(memory_format=torch.channels_last)
-        features: Tensor = self.module(x)
-        return features.cpu()
-
-
-@contextmanager
-def compile_embedder(embedder: "Embedder", request: TrainingRequest) -> Iterator[CompiledEmbedder]:
-    """Compile an embedder for the run's device; the embedder is left on the CPU."""
-    device = torch.device(request.device)
-    module = torch.jit.freeze(torch.jit.script(copy.deepcopy(embedder).to(device).eval()))
-    with reproducible(request):
-        yield CompiledEmbedder(
-            module=module, device=device, input_size_px=embedder.input_size_px, embedding_dim=embedder.embedding_dim
-        )
-
-
-def embed_photos(
-    examples: Sequence[Example],
-    embed: CompiledEmbedder,
-    request: TrainingRequest,
-    load_crop: LoadCrop,
-    should_stop: Callable[[], bool],
-) -> tuple[Embeddings, tuple[SkippedPhoto, ...]]:
-    """Embed photos page by page: their crops are never in memory together.
-
-    Raises:
-        RunCancelledError: `should_stop` said so.
-        SourceUnreachableError: out of `load_crop`.
-    """
-    vectors: list[Tensor] = [torch.empty(0, embed.embedding_dim)]
-    labels: list[Tensor] = [torch.empty(0, dtype=torch.int64)]
-    skipped: list[SkippedPhoto] = []
-    for start in range(0, len(examples), _PAGE):
-        page, missed = load_crops(
-            examples[start : start + _PAGE],
-            load_crop,
-            embed.input_size_px,
-            read_threads=request.read_threads,
-            should_stop=should_stop,
-        )
-        skipped.extend(missed)
-        if len(page):
-            vectors.append(embed(page.crops))
-            labels.append(page.labels)
-    return Embeddings(vectors=torch.cat(vectors), labels=torch.cat(labels)), tuple(skipped)

@@ -5,6 +5,7 @@ Runs no network and trains nothing.
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,17 @@ class LeftOut:
     scores: NDArray[np.float32]
     """Similarities of those photos to single people of the rehearsal, all of them or a sample, in any order."""
 
+    @cached_property
+    def people(self) -> int:
+        """People who were left out."""
+        return len(np.unique(self.people_of))
+
+    @cached_property
+    def weights(self) -> NDArray[np.float64]:
+        """What each photo counts, so that each person counts the same: float64 [N], together 1."""
+        _, at, counts = np.unique(self.people_of, return_inverse=True, return_counts=True)
+        return np.asarray(1.0 / counts[at] / max(len(counts), 1), dtype=np.float64)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
@@ -54,7 +66,7 @@ class Evidence:
     @property
     def people(self) -> int:
         """People who were left out."""
-        return sum(len(np.unique(each.people_of)) for each in self.left_out)
+        return sum(each.people for each in self.left_out)
 
     @property
     def photos(self) -> int:
@@ -130,10 +142,9 @@ def expected_fpir(threshold: float, evidence: Evidence, impostors: ImpostorScore
     assumed = _PRIOR_NAMED / fpir
     weighed, total = assumed * impostors.share_above(threshold, people), assumed
     for each in evidence.left_out:
-        count = len(np.unique(each.people_of))
-        named = float(_weights(each) @ (each.best >= threshold))
-        weighed += count * _at_size(named, people / each.gallery_size)
-        total += count
+        named = float(each.weights @ (each.best >= threshold))
+        weighed += each.people * _at_size(named, people / each.gallery_size)
+        total += each.people
     weighed += float((evidence.strangers.similarity >= threshold).sum())
     return weighed / (total + len(evidence.strangers))
 
@@ -177,12 +188,6 @@ def margin_for(threshold: float, impostors: ImpostorScores) -> float:
 def _at_size(share: float, times: float) -> float:
     """Return the share of strangers named by a gallery so many times as large."""
     return 1.0 if share >= 1.0 else -math.expm1(times * math.log1p(-share))
-
-
-def _weights(left_out: LeftOut) -> NDArray[np.float64]:
-    """Return what each photo counts, so that each person counts the same: float64 [N], together 1."""
-    _, at, counts = np.unique(left_out.people_of, return_inverse=True, return_counts=True)
-    return np.asarray(1.0 / counts[at] / max(len(counts), 1), dtype=np.float64)
 
 
 def _basis(evidence: Evidence, backbone: str, fpir: float) -> str:

@@ -1,5 +1,6 @@
 """What training takes and what it gives. How it trains is in the other modules of this package."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.faces.rule import DEFAULT_FPIR, RejectRule
-from core.records import EpochProgress, Example, PersonClass
+from core.records import EpochProgress, Example, LearnedFace, PersonClass
 
 if TYPE_CHECKING:
     from core.nets.servable import Servable
@@ -25,6 +26,21 @@ class LoadCrop(Protocol):
             PhotoError: the photo cannot be used.
             SourceUnreachableError: the place it lies in did not answer.
         """
+        ...
+
+
+class FaceCache(Protocol):
+    """Keeps what labelled faces are to the run's backbone, from one run to the next. Holds biometric data."""
+
+    def find(self, examples: Sequence[Example]) -> list[LearnedFace | None]:
+        """Return what is known of the faces that these labels mean, in their order; None where nothing is.
+
+        It is the very thing that reading and embedding the photo would give.
+        """
+        ...
+
+    def add(self, faces: Sequence[tuple[Example, LearnedFace]]) -> None:
+        """Keep what was found of some faces: all of them or none."""
         ...
 
 

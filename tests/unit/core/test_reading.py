@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -120,3 +121,15 @@ def test_a_label_that_could_mean_any_face_or_none_is_not_guessed(
 ) -> None:
     with pytest.raises(error, match=says):
         the_face(faces)
+
+
+def test_it_is_known_of_which_photos_other_bytes_were_read_than_their_labels_speak_of() -> None:
+    data = make_photo(0, width_px=60, height_px=40)
+    reader = training_reader(data)
+    as_labelled = Example(uri="a.png", class_index=0, sha256=hashlib.sha256(data).hexdigest())
+    reader(as_labelled)
+    reader(Example(uri="a.png", class_index=0))
+    assert not reader.has_changed(as_labelled)
+    exchanged = replace(as_labelled, sha256="0" * 64)
+    reader(exchanged)
+    assert reader.has_changed(exchanged)
