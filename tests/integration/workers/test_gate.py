@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,13 +18,11 @@ from db.engine import Database
 from db.tables import Model, Run
 from tests import stores
 from tests.factories import make_artifact, make_face, make_manifest, make_rule, put_bytes
+from tests.integration.workers.training import make_context
 from tests.stores import AWAY, SCHEME
 from workers import publish
 from workers.enrolment import import_people
 from workers.judge import Judgement
-from workers.pulse import SlotReporter
-from workers.spec import Role, make_spec
-from workers.stop import StopFlag
 from workers.train import RunEnd, TrainContext, run_training
 
 NOBODY = make_rule(threshold=2.0)
@@ -32,18 +30,8 @@ NOBODY = make_rule(threshold=2.0)
 
 
 @pytest.fixture
-def context(database: Database, tmp_path: Path) -> Iterator[TrainContext]:
-    settings = Settings(home=tmp_path / "home", lease_s=30.0)
-    spec = make_spec(Role.TRAIN, settings, device="cpu", slots=1)
-    yield TrainContext(
-        database=database,
-        settings=settings,
-        reporter=SlotReporter(spec, spec.slot_name(0), database, utc_now, None),
-        stop=StopFlag(),
-        clock=utc_now,
-        devices=("cpu",),
-        threads=1,
-    )
+def context(database: Database, tmp_path: Path) -> TrainContext:
+    return make_context(database, Settings(home=tmp_path / "home", lease_s=30.0))
 
 
 def import_photos(

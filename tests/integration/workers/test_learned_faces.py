@@ -5,7 +5,6 @@ On real photos with the real pretrained weights; both lie in the test data.
 
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -23,30 +22,18 @@ from core.weights.spec import DEFAULT_EMBEDDER
 from db import registry, runs
 from db.engine import Database
 from db.tables import EmbeddingWay, Label, Photo, PhotoEmbedding, Run
+from tests.integration.workers.training import make_context
 from workers.collect import collect_embeddings
 from workers.enrolment import import_people
-from workers.pulse import SlotReporter
 from workers.seen import LedgerFaces
-from workers.spec import Role, make_spec
-from workers.stop import StopFlag
 from workers.train import RunEnd, TrainContext, run_training
 
 PEOPLE, LEARNED = 4, 2
 
 
 @pytest.fixture
-def context(database: Database, tmp_path: Path, test_data: Path) -> Iterator[TrainContext]:
-    settings = Settings(home=tmp_path / "home", lease_s=30.0, weights=str(test_data / "weights"))
-    spec = make_spec(Role.TRAIN, settings, device="cpu", slots=1)
-    yield TrainContext(
-        database=database,
-        settings=settings,
-        reporter=SlotReporter(spec, spec.slot_name(0), database, utc_now, None),
-        stop=StopFlag(),
-        clock=utc_now,
-        device="cpu",
-        threads=1,
-    )
+def context(database: Database, tmp_path: Path, test_data: Path) -> TrainContext:
+    return make_context(database, Settings(home=tmp_path / "home", lease_s=30.0, weights=str(test_data / "weights")))
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The training handler without a queue: how each run ends, and what a trainer without its lease may write."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,27 +15,15 @@ from db.engine import Database
 from db.tables import Run
 from tests.disks import fill, tiny_disk
 from tests.factories import make_face
+from tests.integration.workers.training import make_context
 from workers.enrolment import import_people
 from workers.heartbeat import Heartbeat
-from workers.pulse import SlotReporter
-from workers.spec import Role, make_spec
-from workers.stop import StopFlag
 from workers.train import RunEnd, TrainContext, run_training
 
 
 @pytest.fixture
-def context(database: Database, tmp_path: Path) -> Iterator[TrainContext]:
-    settings = Settings(home=tmp_path / "home", lease_s=30.0)
-    spec = make_spec(Role.TRAIN, settings, device="cpu", slots=1)
-    yield TrainContext(
-        database=database,
-        settings=settings,
-        reporter=SlotReporter(spec, spec.slot_name(0), database, utc_now, None),
-        stop=StopFlag(),
-        clock=utc_now,
-        devices=("cpu",),
-        threads=1,
-    )
+def context(database: Database, tmp_path: Path) -> TrainContext:
+    return make_context(database, Settings(home=tmp_path / "home", lease_s=30.0))
 
 
 def import_two_people(context: TrainContext, folder: Path) -> None:

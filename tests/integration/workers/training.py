@@ -3,11 +3,31 @@
 from PIL import Image
 
 from core.clock import utc_now
+from core.settings import Settings
 from db import runs
+from db.engine import Database
 from db.tables import Run
 from tests.factories import make_face
 from tests.integration.workers.fleet import SmallFleet, wait_until
 from workers.enrolment import import_people
+from workers.pulse import SlotReporter
+from workers.spec import Role, make_spec
+from workers.stop import StopFlag
+from workers.train import TrainContext
+
+
+def make_context(database: Database, settings: Settings) -> TrainContext:
+    """What a trainer on one core has at hand, without the trainer."""
+    spec = make_spec(Role.TRAIN, settings, device="cpu", slots=1)
+    return TrainContext(
+        database=database,
+        settings=settings,
+        reporter=SlotReporter(spec, spec.slot_name(0), database, utc_now, None),
+        stop=StopFlag(),
+        clock=utc_now,
+        devices=("cpu",),
+        threads=1,
+    )
 
 
 def import_two_people(fleet: SmallFleet) -> None:
