@@ -61,6 +61,9 @@ class Fleet:
         self._lock: IO[str] | None = None
         self._stopping = threading.Event()
         self._started = threading.Event()
+        # Waited for instead of the thread: Python takes a thread for ended when an interrupt comes while it is joined
+        # with a timeout (https://github.com/python/cpython/issues/90882), and the children would be killed.
+        self._ended = threading.Event()
         self._failure: FacefleetError | None = None
         # Linux ends a child when the thread that started it ends, so one thread starts and stops them all.
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
@@ -92,16 +95,16 @@ class Fleet:
         Raises:
             FleetStartError: it stopped because it could not be kept running.
         """
-        while self._thread.is_alive():
-            self._thread.join(_LOOK_S)
+        while not self._ended.wait(_LOOK_S):
+            pass  # an interrupt gets through between two waits
         if self._failure is not None:
             raise self._failure
 
     def stop(self) -> None:
         """Stop everything: asked first, killed after a grace. Calling it again does nothing."""
         self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        if self._lock is not None and self._thread.ident is not None:
+            self._ended.wait()
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -132,8 +135,11 @@ class Fleet:
             _log.exception("the supervisor failed")
             self._failure = FleetStartError(f"The fleet did not start or keep running ({error}). Nothing was lost.")
         finally:
-            self._bring_down()
-            self._started.set()
+            try:
+                self._bring_down()
+            finally:
+                self._started.set()
+                self._ended.set()
 
     def _bring_up(self) -> None:
         if not self.settings.redis_url:

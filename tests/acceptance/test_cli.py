@@ -184,6 +184,7 @@ def test_up_stops_clean_and_leaves_no_process(home: Home, up: "subprocess.Popen[
     assert up.wait(60) == 0
     _, alive = psutil.wait_procs(children, timeout=30)
     assert alive == []
+    assert home.ask("worker", "list")["workers"] == [], "each said that it stopped; none was killed"
 
 
 def test_nothing_outlives_up_when_it_is_killed(home: Home, up: "subprocess.Popen[str]") -> None:
