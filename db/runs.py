@@ -102,7 +102,7 @@ def heartbeat(session: Session, lease: RunLease, now: datetime, lease_s: float) 
 
 
 def set_stage(session: Session, lease: RunLease, stage: str, **known: Any) -> None:
-    """Say what the run does now, and what is known of it by then: its `dataset_digest`, its `environment`.
+    """Say what the run does now, and what is known of it by then: its `dataset_digest`, its `environment`, a `reason`.
 
     Raises:
         LeaseLostError: another trainer owns the run.

@@ -142,7 +142,7 @@ def _folder(lease: RunLease, context: TrainContext) -> Path:
 def _work(lease: RunLease, heartbeat: Heartbeat, context: TrainContext) -> None:
     """Turn labels into a registered model."""
     folder = _folder(lease, context)
-    _set_stage(lease, "reading labels", context)
+    _set_stage(lease, "reading labels", context, reason=None)  # why the attempt before had to wait
     snapshot = _freeze(folder / "snapshot.jsonl", context)
     environment = describe_environment(context.devices, context.threads)
     _set_stage(lease, "training", context, dataset_digest=snapshot.digest, environment=environment)
@@ -303,7 +303,7 @@ def _settle_failure(lease: RunLease, error: Exception, heartbeat: Heartbeat, con
 def _wait_for_room(lease: RunLease, error: DiskFullError, heartbeat: Heartbeat, context: TrainContext) -> RunEnd:
     """Hold the run for a moment, then give it back uncounted: it resumes from its last checkpoint."""
     _log.error("run %s waits: %s", lease.public_id, error)
-    _set_stage(lease, "waiting for disk space", context)
+    _set_stage(lease, "waiting for disk space", context, reason=error.message)
     until_s = time.monotonic() + context.disk_wait_s
     while time.monotonic() < until_s and not heartbeat.should_stop():
         time.sleep(0.1)

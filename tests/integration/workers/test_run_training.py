@@ -43,6 +43,7 @@ def test_a_run_whose_disk_is_full_waits_and_succeeds_when_there_is_room(context:
         assert run_training(run.id, context) is RunEnd.GIVEN_BACK
         waiting = read_run(context, run)
         assert (waiting.state, waiting.attempts, waiting.lease_token) == (RunState.QUEUED, 0, None)
+        assert f"The disk of {disk}" in (waiting.reason or "")
         ballast.unlink()
         assert run_training(run.id, context) is RunEnd.ENDED
         assert read_run(context, run).state == RunState.SUCCEEDED
