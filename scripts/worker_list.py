@@ -1,6 +1,6 @@
 """`facefleet worker list`: what each process of the fleet serves, what it cannot load, and when its work advanced."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from db.registry import ServingModel
     from db.tables import SwapFailure, Worker
+
+_SILENT_AFTER = timedelta(minutes=1)  # each reports every five seconds, whatever it does
 
 
 @command("list", example="facefleet worker list\nfacefleet worker list --json")
@@ -35,7 +37,7 @@ def list_(invocation: Invocation) -> None:
         failures: dict[str, list[SwapFailure]] = {row.name: [] for row in rows}
         for failure in open_failures(session, failures.keys()):
             failures[failure.worker].append(failure)
-    workers = [_document(row, failures[row.name], serving) for row in rows]
+    workers = [_document(row, failures[row.name], serving, now) for row in rows]
     if invocation.as_json:
         write_json({"serving": _serving(serving), "workers": workers})
     elif rows:
@@ -44,7 +46,9 @@ def list_(invocation: Invocation) -> None:
         click.echo("No worker runs. Start one: facefleet worker --device cpu")
 
 
-def _document(row: "Worker", failures: "Sequence[SwapFailure]", serving: "ServingModel | None") -> dict[str, Any]:
+def _document(
+    row: "Worker", failures: "Sequence[SwapFailure]", serving: "ServingModel | None", now: datetime
+) -> dict[str, Any]:
     from db.ids import model_version
 
     return {
@@ -60,6 +64,7 @@ def _document(row: "Worker", failures: "Sequence[SwapFailure]", serving: "Servin
         "beside": model_version(row.beside_id) if row.beside_id else None,
         "failed_swaps": [failure_document(failure) for failure in failures],
         "seen_at": row.seen_at.isoformat(),
+        "silent": _is_silent(row, now),
         "advanced_at": _time(row.advanced_at),
     }
 
@@ -100,7 +105,7 @@ def _print(
             row.device,
             model_version(row.model_id) if row.model_id else None,
             row.generation,
-            _swap(row, failures[row.name], serving),
+            _swap(row, failures[row.name], serving, now),
             show_ago(row.advanced_at, now),
             show_ago(row.seen_at, now),
         )
@@ -112,11 +117,20 @@ def _print(
         say(f"{serving.version} is active, generation {serving.generation}.")
 
 
-def _swap(row: "Worker", failures: "Sequence[SwapFailure]", serving: "ServingModel | None") -> str | None:
-    """Say in a word or two how far a worker is with the newest model."""
+def _swap(
+    row: "Worker", failures: "Sequence[SwapFailure]", serving: "ServingModel | None", now: datetime
+) -> str | None:
+    """Say in a word or two how far a worker is with the newest model, if it lives."""
+    if _is_silent(row, now):
+        return "silent"
     if failures:
         return f"failed ({failures[0].code})"
     return "loading" if _is_current(row, serving) is False else None
+
+
+def _is_silent(row: "Worker", now: datetime) -> bool:
+    """Whether a worker has not been heard of for so long that it is gone, or cut off."""
+    return now - row.seen_at > _SILENT_AFTER
 
 
 def _time(moment: datetime | None) -> str | None:

@@ -3,11 +3,14 @@
 from datetime import timedelta
 from typing import Any
 
+from sqlalchemy import update
+
 from core.clock import utc_now
 from db import nodes, registry, swaps
 from db.engine import Database
 from db.nodes import NodeReport
 from db.swaps import FailedSwap
+from db.tables import Worker
 from tests import ledger
 from tests.unit.scripts.runner import Run
 
@@ -59,6 +62,18 @@ def test_each_process_is_listed_with_what_it_serves(run: Run, database: Database
     assert "loading" in lines["w/1"]
     assert "never" in lines["w/1"]
     assert "loading" not in lines["w/0"]
+
+
+def test_a_process_that_was_not_heard_of_for_a_minute_is_called_silent(run: Run, database: Database) -> None:
+    activate(database, "a" * 64)
+    report(database, "w/0")
+    with database.write() as session:
+        session.execute(update(Worker).values(seen_at=utc_now() - timedelta(seconds=70)))
+    report(database, "w/1")
+    lines = {line.split()[0]: line for line in run("worker", "list").out.splitlines() if "/" in line}
+    assert "silent" in lines["w/0"]
+    assert "silent" not in lines["w/1"]
+    assert [each["silent"] for each in run("worker", "list", "--json").document["workers"]] == [True, False]
 
 
 def test_a_swap_that_failed_is_shown_with_the_reason(run: Run, database: Database) -> None:
