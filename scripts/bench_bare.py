@@ -86,5 +86,6 @@ def _serve(pipe: Connection, spec: NodeSpec, model: ServingModel, slot: int) -> 
             uris = pipe.recv()
         except EOFError:
             return
-        recogniser.recognise([PhotoTask(ordinal=number, uri=uri) for number, uri in enumerate(uris)])
+        tasks = [PhotoTask(ordinal=number, uri=uri) for number, uri in enumerate(uris)]
+        recogniser.recognise(tasks, faces=recogniser.mode)
         pipe.send(len(uris))
