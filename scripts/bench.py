@@ -14,6 +14,7 @@ from core.settings import Settings
 from scripts.bench_accuracy import accuracy
 from scripts.bench_clusters import clusters
 from scripts.bench_rescore import rescore
+from scripts.bench_scale import scale
 from scripts.bench_swap import swap
 from scripts.common import Invocation, command
 from scripts.output import add_row, make_console, make_table, print_fields, say, show_share, write_json
@@ -73,6 +74,7 @@ bench.add_command(accuracy)
 bench.add_command(rescore)
 bench.add_command(clusters)
 bench.add_command(swap)
+bench.add_command(scale)
 
 
 def _print(document: dict[str, Any]) -> None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from db.engine import Database
 
 _SIZES = (32, 128, 512)
-_REPEATS = 40
+REPEATS = 40
 _WARM = 5
 _PAGE = 5_000
 _FEW_ROWS = 10_000
@@ -57,14 +57,15 @@ class LedgerCosts:
     growth: float
 
 
-def measure_ledger(database: "Database", rows: int) -> LedgerCosts:
+def measure_ledger(database: "Database", rows: int, repeats: int = REPEATS) -> LedgerCosts:
     """Measure an empty ledger, fill it with made-up outcomes, and measure it again.
 
     Args:
         database: with empty tables.
         rows: photos that it holds in the end, 20,000 at least.
+        repeats: transactions of each kind and size.
     """
-    ledger = _Ledger(database)
+    ledger = _Ledger(database, repeats)
     with _metered(database) as meter:
         ledger.fill(_FEW_ROWS)
         few_s = _chunk_s(ledger.work(meter, FacesMode.CROP, (128,)))
@@ -90,8 +91,9 @@ Laps = dict[int, list[Lap]]
 class _Ledger:
     """A ledger whose photos lie nowhere."""
 
-    def __init__(self, database: "Database") -> None:
+    def __init__(self, database: "Database", repeats: int) -> None:
         self._database = database
+        self._repeats = repeats
         self._rows = 0
         manifest = {"backbone": "made up", "recipe": "made up"}
         with database.write() as session:
@@ -117,8 +119,8 @@ class _Ledger:
         claims: Laps = {size: [] for size in sizes}
         commits: Laps = {size: [] for size in sizes}
         for size in sizes:
-            self._submit(mode, size, _REPEATS + _WARM)
-            for _ in range(_REPEATS + _WARM):
+            self._submit(mode, size, self._repeats + _WARM)
+            for _ in range(self._repeats + _WARM):
                 with meter.lap() as lap:
                     lease = self._claim()
                 claims[size].append(lap)
@@ -131,7 +133,7 @@ class _Ledger:
     def report(self, meter: Meter) -> list[Lap]:
         """Report a process as it does when it has nothing to say."""
         laps = []
-        for _ in range(_REPEATS):
+        for _ in range(self._repeats):
             with meter.lap() as lap, self._database.write() as session:
                 nodes.report_node(session, _report(), utc_now(), advanced=False)
                 swaps.report_failures(session, _WHO, (), utc_now())
@@ -141,7 +143,7 @@ class _Ledger:
     def poll(self, meter: Meter) -> list[Lap]:
         """Ask which model should serve."""
         laps = []
-        for _ in range(_REPEATS):
+        for _ in range(self._repeats):
             with meter.lap() as lap, self._database.read() as session:
                 read_wanted(session)
             laps.append(lap)

@@ -1,6 +1,7 @@
 """Runs real fleets of some processes beside bare ones, and says how fast each was once it was under way."""
 
 import os
+import statistics
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -22,6 +23,8 @@ from db.tables import Chunk
 from scripts.bench_bare import BareProcesses
 from scripts.bench_database import empty_database
 from scripts.bench_fleet import BenchFleet
+from scripts.bench_ledger import LedgerCosts
+from scripts.bench_quiet import quietest, watching_others
 from scripts.bench_rounds import spread
 from scripts.bench_seen import write_nobody
 from scripts.bench_units import ComputeMeter, measure_bell, measure_reading
@@ -38,7 +41,9 @@ class Measured:
 
     processes: int
     photos_per_s: tuple[float, ...]
-    """Of each round, without its first and last chunks."""
+    """Of each round that counts, without its first and last chunks."""
+    others: tuple[float, ...]
+    """Share of all cores that others used meanwhile."""
     compute: ComputeCost
     """What recognising cost as many bare processes in turn with it, or one a core where there were more."""
     bell_s: tuple[float, float]
@@ -57,7 +62,7 @@ def run_fleet(
         photos: a folder; None: drawn faces.
         count: photos a round.
         processes: that identify.
-        rounds: how often each side is measured.
+        rounds: how often each side is measured. Of these the half counts in which others used the machine least.
         url: of an empty database; None: an SQLite file.
     """
     with ExitStack() as stack:
@@ -67,17 +72,65 @@ def run_fleet(
         fleet = stack.enter_context(BenchFleet(own, source=photos, count=count, workers=processes))
         fleet.run()  # every worker has loaded the model when this is done
         meter = stack.enter_context(_bare(fleet.settings, fleet.uris, fleet.model, processes))
-        rates = []
+        taken = []
         for _ in range(rounds):
-            meter.measure()
-            rates.append(_steady_rate(fleet, processes))
+            seconds = meter.measure()
+            with watching_others() as others:
+                rate = _steady_rate(fleet, processes)
+            taken.append((others.share, (seconds, rate)))
+        quiet = quietest(taken)
         return Measured(
             processes=processes,
-            photos_per_s=tuple(rates),
-            compute=meter.cost(),
+            photos_per_s=tuple(rate for _, (_, rate) in quiet),
+            others=tuple(share for share, _ in quiet),
+            compute=meter.cost([seconds for _, (seconds, _) in quiet]),
             bell_s=measure_bell(fleet.settings.redis_url),
             reading=measure_reading(fleet.settings, fleet.uris),
         )
+
+
+def check_count(count: int, processes: Sequence[int], chunk_size: int) -> None:
+    """Refuse too few photos before anything is measured.
+
+    Raises:
+        InputError: the first and last chunks would be all there are.
+    """
+    least = max((_chunks_needed(number) for number in processes), default=0) * chunk_size
+    if count < least:
+        raise InputError(
+            f"{count} photos a round are too few for {max(processes)} processes. Nothing was measured. "
+            f"Give at least {least} with --count, or fewer --processes."
+        )
+
+
+def one_a_core(fleets: Sequence[Measured]) -> Measured:
+    """Return the fleet whose bare processes took one core each, or came nearest to it."""
+    return min(fleets, key=lambda fleet: (fleet.compute.threads, -fleet.compute.processes, fleet.processes))
+
+
+def gather_costs(
+    database: str, ledger: LedgerCosts, fleet: Measured, detecting: ComputeCost | None, machine: dict[str, Any]
+) -> UnitCosts:
+    """Put together what was measured.
+
+    Args:
+        database: its kind.
+        ledger: what it costs.
+        fleet: one with a process a core.
+        detecting: what finding faces costs.
+        machine: on which.
+    """
+    return UnitCosts(
+        database=database,
+        compute=fleet.compute,
+        detect=detecting,
+        bell_server_s=fleet.bell_s[0],
+        bell_client_s=fleet.bell_s[1],
+        photo_bytes=fleet.reading[0],
+        read_s=fleet.reading[1],
+        machine=machine,
+        **vars(ledger),
+    )
 
 
 def measure_detecting(settings: Settings, photos: str | None, rounds: int) -> ComputeCost | None:
@@ -102,9 +155,7 @@ def measure_detecting(settings: Settings, photos: str | None, rounds: int) -> Co
             write_sample(sample)
         uris = list(walk_sources([photos or str(sample)], SkipLog()))
         with _bare(own, uris, model, _cores()) as meter:
-            for _ in range(rounds):
-                meter.measure()
-            return meter.cost()
+            return meter.cost([meter.measure() for _ in range(rounds)])
 
 
 @contextmanager
@@ -120,22 +171,18 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _steady_rate(fleet: BenchFleet, processes: int) -> float:
-    """Identify all photos; return how many were done a second between the first chunks and the last.
+def _chunks_needed(processes: int) -> int:
+    """Return how many chunks there must be, as the first two and the last one of each process do not count."""
+    return 3 * processes + _LEAST_CHUNKS
 
-    Raises:
-        InputError: there are too few chunks to leave some out.
-    """
+
+def _steady_rate(fleet: BenchFleet, processes: int) -> float:
+    """Identify all photos; return how many were done a second between the first chunks and the last."""
     job = fleet.run_job()
     with fleet.database.read() as session:
         found = select(Chunk.done_at, Chunk.item_count).where(Chunk.job_id == job.id).order_by(Chunk.done_at)
         done = [(at, count) for at, count in session.execute(found) if at is not None]
     middle = done[2 * processes : -processes]
-    if len(middle) < _LEAST_CHUNKS:
-        raise InputError(
-            f"{fleet.count} photos are too few for {processes} processes. Nothing was measured. "
-            f"Give at least {(3 * processes + _LEAST_CHUNKS) * fleet.settings.chunk_size} with --count."
-        )
     seconds = (middle[-1][0] - middle[0][0]).total_seconds()
     return sum(count for _, count in middle[1:]) / seconds
 
@@ -158,12 +205,17 @@ def _compare(costs: UnitCosts, measured: Measured, seed: int) -> dict[str, Any]:
         shared_cores=cores if measured.processes > cores else None,
         compute=measured.compute,
     )
-    simulated, rates = simulate(costs, plan, seed=seed, length=4.0), spread(measured.photos_per_s)
+    simulated = simulate(costs, plan, seed=seed, length=4.0)
+    of_time_left = spread(
+        [rate / (1.0 - share) for rate, share in zip(measured.photos_per_s, measured.others, strict=True)]
+    )
     return {
         "processes": measured.processes,
-        "measured": rates,
+        "measured": spread(measured.photos_per_s),
+        "others": statistics.median(measured.others),
+        "of_time_left": of_time_left,
         "simulated": simulated.photos_per_s,
-        "error": simulated.photos_per_s / rates["median"] - 1.0,
+        "error": simulated.photos_per_s / of_time_left["median"] - 1.0,
         "ceiling": simulated.ceiling,
         "uses": simulated.uses,
     }

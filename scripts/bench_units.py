@@ -13,14 +13,19 @@ from core.images.uris import LocalUri, parse_uri
 from core.settings import Settings
 from scripts.bench_bare import BareProcesses
 from scripts.bench_meter import fit
+from scripts.bench_quiet import watching_others
 from scripts.simulate_costs import ComputeCost
 from workers.protocol import transport_options
 
 SIZES = (32, 128, 512)
-_REPEATS = 5
+_REPEATS = 3
 _BELLS = 1000
 _QUEUE = "bench"
 _PHOTOS = 300
+
+
+Seconds = dict[int, list[float]]
+"""That chunks took of the time that others left, by their photos."""
 
 
 class ComputeMeter:
@@ -31,27 +36,32 @@ class ComputeMeter:
         self._uris = list(uris)
         self._processes = processes
         self._threads = threads
-        self._seconds: dict[int, list[float]] = {size: [] for size in SIZES}
 
-    def measure(self) -> None:
-        """Recognise some chunks of each size in all processes at once."""
-        for size in SIZES:
-            for _ in range(_REPEATS):
-                self._seconds[size].append(self._bare.run(self._take(size * self._processes)))
+    def measure(self) -> Seconds:
+        """Recognise some chunks of each size in all processes at once; return the seconds that others left to each."""
+        with watching_others() as others:
+            taken = {
+                size: [seconds for _ in range(_REPEATS) for seconds in self._bare.run_each(self._take(size))]
+                for size in SIZES
+            }
+        return {size: [others.left(seconds) for seconds in some] for size, some in taken.items()}
 
-    def cost(self) -> ComputeCost:
-        """Return what was measured so far."""
-        middle = {size: statistics.median(seconds) for size, seconds in self._seconds.items()}
-        off = [second / middle[size] - 1.0 for size, seconds in self._seconds.items() for second in seconds]
+    def cost(self, rounds: Sequence[Seconds]) -> ComputeCost:
+        """Return what recognising cost in some rounds: the median of their means."""
+        usual = {size: statistics.median(statistics.mean(some[size]) for some in rounds) for size in SIZES}
+        off = [
+            abs(each / statistics.median(some[size]) - 1.0) for some in rounds for size in SIZES for each in some[size]
+        ]
         return ComputeCost(
             processes=self._processes,
             threads=self._threads,
-            chunk=fit(middle),
-            variation=statistics.median(abs(each) for each in off) / 0.6745,  # of a normal distribution
+            chunk=fit(usual),
+            variation=statistics.median(off) / 0.6745,  # the standard deviation, were it a normal distribution
         )
 
-    def _take(self, count: int) -> list[str]:
-        """Return so many photos, and others the next time."""
+    def _take(self, size: int) -> list[str]:
+        """Return photos for a chunk in each process, and others the next time."""
+        count = size * self._processes
         taken = [self._uris[number % len(self._uris)] for number in range(count)]
         self._uris = self._uris[count % len(self._uris) :] + self._uris[: count % len(self._uris)]
         return taken

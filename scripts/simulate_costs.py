@@ -61,8 +61,8 @@ class UnitCosts:
 
     database: str
     """`sqlite` or `postgresql`."""
-    compute: tuple[ComputeCost, ...]
-    """Of photos that are one face each; the first is of one process a core."""
+    compute: ComputeCost
+    """Of photos that are one face each, one process a core."""
     detect: ComputeCost | None
     """Of photos in which faces are to be found, one process a core; None where the weights are not here."""
     claim: TransactionCost
@@ -104,9 +104,7 @@ class UnitCosts:
         """
         try:
             values = dict(document)
-            values["compute"] = tuple(_compute(each) for each in values["compute"])
-            if not values["compute"]:
-                raise ValueError("nothing was computed")
+            values["compute"] = _compute(values["compute"])
             values["detect"] = values["detect"] and _compute(values["detect"])
             values |= {name: _transaction(values[name]) for name in _TRANSACTIONS}
             return cls(**{**values, "poll": _phase(values["poll"])})

@@ -17,8 +17,8 @@ from workers.pulse import REPORT_EVERY_S
 SATURATED = 0.95
 """From this use on, a resource is a ceiling: more workers wait for it instead of working."""
 WORKERS = "workers"
-_WARM_CYCLES = 4
-_CYCLES = 6
+_WARM_CYCLES = 3
+_CYCLES = 4
 _LEAST_CHUNKS = 600
 _PULSES = 200
 """Processes that report; from so many workers on, each reports for several."""
@@ -75,10 +75,11 @@ class Steady:
 
     @property
     def ceiling(self) -> str:
-        """What holds the fleet up: the shared resource in use most if it is saturated, else the number of workers."""
-        shared = {name: use for name, use in self.uses.items() if name != WORKERS}
-        name = max(shared, key=shared.__getitem__)
-        return name if shared[name] >= SATURATED else WORKERS
+        """What holds the fleet up: the first resource that is saturated, else the number of workers.
+
+        Locks come last: one that is held while its holder waits for cores is not to blame.
+        """
+        return next((name for name, use in self.uses.items() if name != WORKERS and use >= SATURATED), WORKERS)
 
     def duration_s(self, photos: float) -> float:
         """Return how long so many photos take at this rate."""
@@ -92,7 +93,7 @@ def simulate(costs: UnitCosts, plan: Plan, *, seed: int = 0, length: float = 1.0
         costs: what its work costs.
         plan: the fleet.
         seed: of how long each chunk takes to recognise.
-        length: of what is measured; 1.0: six chunks a worker, 600 at least.
+        length: of what is measured; 1.0: four chunks a worker, 600 at least.
     """
     fleet = _Fleet(costs, plan, random.Random(seed))
     fleet.run_chunks(_LEAST_CHUNKS // 2 + _WARM_CYCLES * plan.workers)
@@ -135,7 +136,7 @@ class _Fleet:
         ]
         self._store = Station()
         self._cores = SharedCores(plan.shared_cores) if plan.shared_cores else None
-        self._compute = plan.compute or (costs.detect if plan.detect and costs.detect else costs.compute[0])
+        self._compute = plan.compute or (costs.detect if plan.detect and costs.detect else costs.compute)
         self._commit = costs.commit_detect if plan.detect else costs.commit
         self._growth = 1.0 + costs.growth * max(0.0, math.log10(plan.rows / plan.partitions / costs.rows))
         self._computed_s = 0.0
@@ -171,15 +172,15 @@ class _Fleet:
         return busy | {WORKERS: self._computed_s}
 
     def _resources(self) -> Iterator[tuple[str, list[Station | Lock | SharedCores]]]:
-        writers = "one writer at a time" if self._is_sqlite else "the row of the job"
-        yield writers, [lock for ledger in self._ledgers for lock in ledger.locks]
         if self._cores is not None:
             yield _ON_THE_MACHINE, [self._cores]
-            return
-        if not self._is_sqlite:
-            yield "database cores", [ledger.cores for ledger in self._ledgers]
-        yield "broker", [ledger.broker for ledger in self._ledgers]
-        yield "photo store", [self._store]
+        else:
+            if not self._is_sqlite:
+                yield "database cores", [ledger.cores for ledger in self._ledgers]
+            yield "broker", [ledger.broker for ledger in self._ledgers]
+            yield "photo store", [self._store]
+        writers = "one writer at a time" if self._is_sqlite else "the row of the job"
+        yield writers, [lock for ledger in self._ledgers for lock in ledger.locks]
 
     def _worker(self, ledger: _Ledger) -> Process:
         """Work on one chunk after the other, as workers/identify.py does."""

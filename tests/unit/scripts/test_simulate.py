@@ -1,6 +1,7 @@
 """Simulated fleets whose answer is known without simulating: sums, ceilings, and what must not matter."""
 
 import dataclasses
+import json
 import random
 from itertools import pairwise
 
@@ -26,7 +27,7 @@ def make_costs(**changed: object) -> UnitCosts:
     """Costs of a fleet that computes 0.125 s a chunk of 128 photos, and pays for nothing else."""
     values: dict[str, object] = {
         "database": "postgresql",
-        "compute": (ComputeCost(processes=1, threads=1, chunk=Linear(fixed_s=0.061, photo_s=0.0005), variation=0.0),),
+        "compute": ComputeCost(processes=1, threads=1, chunk=Linear(fixed_s=0.061, photo_s=0.0005), variation=0.0),
         "detect": None,
         "claim": transaction(),
         "commit": transaction(),
@@ -162,7 +163,7 @@ def test_cores_are_shared_evenly_by_all_who_compute() -> None:
 
 
 VARIED = make_costs(
-    compute=(ComputeCost(processes=1, threads=1, chunk=Linear(fixed_s=0.061, photo_s=0.0005), variation=0.2),),
+    compute=ComputeCost(processes=1, threads=1, chunk=Linear(fixed_s=0.061, photo_s=0.0005), variation=0.2),
     claim=transaction(phase(0.0005, 0.001, 3), phase(0.0005, 0.001, 2), 0.0005),
     commit=transaction(phase(0.002, 0.004, 3), phase(0.0005, 0.001, 4), 0.0005),
     report=transaction(phase(0.0005, 0.0005, 2)),
@@ -222,10 +223,10 @@ def test_photographs_cost_more_to_recognise_and_to_store_than_faces() -> None:
 
 
 def test_unit_costs_come_back_from_json_as_they_were() -> None:
-    assert UnitCosts.from_json(VARIED.to_json() | {"compute": list(VARIED.to_json()["compute"])}) == VARIED
+    assert UnitCosts.from_json(json.loads(json.dumps(VARIED.to_json()))) == VARIED
 
 
-@pytest.mark.parametrize("document", [None, 3, [], {}, {**make_costs().to_json(), "compute": []}, {"compute": [1]}])
+@pytest.mark.parametrize("document", [None, 3, [], {}, {**make_costs().to_json(), "compute": 1}, {"compute": [1]}])
 def test_other_json_is_no_unit_costs(document: object) -> None:
     with pytest.raises(InputError, match="no unit costs"):
         UnitCosts.from_json(document)
