@@ -11,6 +11,7 @@ import psutil
 
 T = TypeVar("T")
 
+_QUIET = 0.05
 _MOST = 0.99  # clocks tick a hundred times a second
 
 
@@ -34,6 +35,14 @@ def watching_others() -> Iterator[Others]:
     cores_s = (time.perf_counter() - begun_s) * (os.cpu_count() or 1)
     theirs_s = (_machine_s() - machine_s) - (_own_s() - own_s)
     others.share = min(max(0.0, theirs_s / cores_s), _MOST)
+
+
+def wait_until_quiet(patience_s: float = 30.0) -> None:
+    """Wait until others use hardly anything for a second, or until patience ends."""
+    until_s, others = time.monotonic() + patience_s, Others(share=1.0)
+    while others.share > _QUIET and time.monotonic() < until_s:
+        with watching_others() as others:
+            time.sleep(1.0)
 
 
 def quietest(rounds: Sequence[tuple[float, T]]) -> list[tuple[float, T]]:

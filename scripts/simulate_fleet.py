@@ -58,7 +58,7 @@ class Plan:
     read_threads: int = 2
     poll_s: float = 1.5
     shared_cores: int | None = None
-    """Cores that all of it shares, ledger and broker included; None: whatever it takes."""
+    """Cores that workers and broker share, the ledger's own aside; None: whatever they take."""
     compute: ComputeCost | None = None
     """What recognising costs a process; None: as one process a core."""
 
@@ -174,11 +174,11 @@ class _Fleet:
     def _resources(self) -> Iterator[tuple[str, list[Station | Lock | SharedCores]]]:
         if self._cores is not None:
             yield _ON_THE_MACHINE, [self._cores]
-        else:
-            if not self._is_sqlite:
-                yield "database cores", [ledger.cores for ledger in self._ledgers]
+        if not self._is_sqlite:
+            yield "database cores", [ledger.cores for ledger in self._ledgers]
+        if self._cores is None:
             yield "broker", [ledger.broker for ledger in self._ledgers]
-            yield "photo store", [self._store]
+        yield "photo store", [self._store]
         writers = "one writer at a time" if self._is_sqlite else "the row of the job"
         yield writers, [lock for ledger in self._ledgers for lock in ledger.locks]
 
@@ -228,12 +228,8 @@ class _Fleet:
         """Ask the ledger something: computing here, the way there and back, computing there."""
         client_s, server_s = phase.client.of(size), self._growth * phase.server.of(size)
         yield self._own(client_s * (self._growth if self._is_sqlite else 1.0))
-        if not server_s:
-            yield phase.trips * self._plan.round_trip_s
-        elif self._cores is not None:
-            yield self._cores.work(server_s)
-        else:
-            yield ledger.cores.serve(self.simulation.now_s, server_s) + phase.trips * self._plan.round_trip_s
+        answered_s = ledger.cores.serve(self.simulation.now_s, server_s) if server_s else 0.0
+        yield answered_s + phase.trips * self._plan.round_trip_s
 
     def _hear_bell(self, ledger: _Ledger) -> Process:
         """Put a bell back and take the next, which the node has in hand: the way to Redis costs no time."""
