@@ -65,14 +65,15 @@ class BareProcesses:
 def _serve(pipe: Connection, spec: NodeSpec, model: ServingModel, slot: int) -> None:
     """Be one process: load the model, then look at lists of photos until the pipe closes."""
     warnings.simplefilter("ignore")  # as in every process that users start
+    from workers.runtime import claim_cores
+
+    claim_cores(spec, slot)  # before anything imports torch, whose threads would spin while they wait
     from core.images.decode import DecodeLimits
     from core.images.read import PhotoReader
     from core.models.engine import load_engine
     from core.models.store import ModelStore
     from core.recognise import Recogniser
-    from workers.runtime import claim_cores
 
-    claim_cores(spec, slot)
     settings = spec.settings
     engine = load_engine(
         ModelStore.from_settings(settings).path(model.sha256),

@@ -37,7 +37,7 @@ def watching_others() -> Iterator[Others]:
     others.share = min(max(0.0, theirs_s / cores_s), _MOST)
 
 
-def wait_until_quiet(patience_s: float = 30.0) -> None:
+def wait_until_quiet(patience_s: float = 10.0) -> None:
     """Wait until others use hardly anything for a second, or until patience ends."""
     until_s, others = time.monotonic() + patience_s, Others(share=1.0)
     while others.share > _QUIET and time.monotonic() < until_s:
