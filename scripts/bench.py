@@ -15,6 +15,7 @@ from scripts.bench_accuracy import accuracy
 from scripts.bench_clusters import clusters
 from scripts.bench_rescore import rescore
 from scripts.bench_retrain import retrain
+from scripts.bench_scale import scale
 from scripts.bench_swap import swap
 from scripts.common import Invocation, command
 from scripts.output import add_row, make_console, make_table, print_fields, say, show_share, write_json
@@ -75,6 +76,7 @@ bench.add_command(rescore)
 bench.add_command(clusters)
 bench.add_command(swap)
 bench.add_command(retrain)
+bench.add_command(scale)
 
 
 def _print(document: dict[str, Any]) -> None:

@@ -52,24 +52,28 @@ class BareProcesses:
     def run(self, uris: list[str]) -> float:
         """Have every process look at its share of the photos; return the seconds until the last has finished."""
         begun_s = time.perf_counter()
+        self.run_each(uris)
+        return time.perf_counter() - begun_s
+
+    def run_each(self, uris: list[str]) -> list[float]:
+        """Have every process look at its share of the photos; return the seconds that each took."""
         for slot, pipe in enumerate(self._pipes):
             pipe.send(uris[slot :: len(self._pipes)])
-        for pipe in self._pipes:
-            pipe.recv()
-        return time.perf_counter() - begun_s
+        return [pipe.recv() for pipe in self._pipes]
 
 
 def _serve(pipe: Connection, spec: NodeSpec, model: ServingModel, slot: int) -> None:
     """Be one process: load the model, then look at lists of photos until the pipe closes."""
     warnings.simplefilter("ignore")  # as in every process that users start
+    from workers.runtime import claim_cores
+
+    claim_cores(spec, slot)  # before anything imports torch, whose threads would spin while they wait
     from core.images.decode import DecodeLimits
     from core.images.read import PhotoReader
     from core.models.engine import load_engine
     from core.models.store import ModelStore
     from core.recognise import Recogniser
-    from workers.runtime import claim_cores
 
-    claim_cores(spec, slot)
     settings = spec.settings
     engine = load_engine(
         ModelStore.from_settings(settings).path(model.sha256),
@@ -86,5 +90,7 @@ def _serve(pipe: Connection, spec: NodeSpec, model: ServingModel, slot: int) -> 
             uris = pipe.recv()
         except EOFError:
             return
-        recogniser.recognise([PhotoTask(ordinal=number, uri=uri) for number, uri in enumerate(uris)])
-        pipe.send(len(uris))
+        tasks = [PhotoTask(ordinal=number, uri=uri) for number, uri in enumerate(uris)]
+        begun_s = time.perf_counter()
+        recogniser.recognise(tasks, faces=recogniser.mode)
+        pipe.send(time.perf_counter() - begun_s)

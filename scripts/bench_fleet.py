@@ -82,12 +82,16 @@ class BenchFleet:
     def run(self) -> float:
         """Identify all photos; return the seconds from submitting to the last outcome stored."""
         begun_at = utc_now()
-        job_public_id = self.submit()
-        while True:
+        finished_at = self.run_job().finished_at
+        return ((finished_at or utc_now()) - begun_at).total_seconds()
+
+    def run_job(self) -> Job:
+        """Identify all photos; return the job, which is done."""
+        job = self.look(self.submit())
+        while job.state != JobState.DONE or job.finished_at is None:
             time.sleep(LOOK_S)
-            job = self.look(job_public_id)
-            if job.state == JobState.DONE and job.finished_at is not None:
-                return (job.finished_at - begun_at).total_seconds()
+            job = self.look(job.public_id)
+        return job
 
     def _train(self) -> ServingModel:
         """Train for one epoch: how well a network identifies does not change how fast it does."""

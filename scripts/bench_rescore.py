@@ -1,16 +1,11 @@
 """`facefleet bench rescore`: how fast faces are decided about anew, alone and with the ledger around it."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from core.clock import utc_now
-from core.errors import InputError
 from core.machine import describe_machine
 from scripts.common import Invocation, command
 from scripts.output import add_row, make_console, make_table, print_fields, say, write_json
@@ -63,11 +58,12 @@ def rescore(invocation: Invocation, faces: int, galleries: tuple[int, ...], url:
 
 def _measure(count: int, people: int, url: str | None) -> dict[str, Any]:
     """Measure with a model of so many people."""
+    from scripts.bench_database import empty_database
     from scripts.bench_faces import make_faces, store_faces
 
     faces = make_faces(count, people)
     decide_s, decide_cpu_s = _decide_alone(faces)
-    with _empty_database(url) as database:
+    with empty_database(url) as database:
         store_faces(database, faces)
         whole = _rescore(database, faces.model)
         again = _rescore(database, faces.retrained)
@@ -112,38 +108,6 @@ def _rates(count: int, seconds: float, cpu_seconds: float) -> dict[str, float]:
         "faces_per_s": round(count / seconds, 1),
         "faces_per_cpu_s": round(count / max(cpu_seconds, 1e-9), 1),
     }
-
-
-@contextmanager
-def _empty_database(url: str | None) -> Iterator["Database"]:
-    """Open a database with empty tables, which are removed at the end.
-
-    Raises:
-        InputError: it holds tables already.
-    """
-    from sqlalchemy import inspect, text
-
-    from db import schema
-    from db.engine import Database
-    from db.tables import Base
-
-    with TemporaryDirectory(prefix="facefleet-bench-") as folder:
-        database = Database(url or f"sqlite:///{Path(folder) / 'bench.db'}")
-        try:
-            if inspect(database.engine).get_table_names():
-                raise InputError(
-                    f"{database.shown_url} holds tables already. Nothing was measured, so that none is lost. "
-                    "Name an empty database."
-                )
-            schema.upgrade(database)
-            try:
-                yield database
-            finally:
-                Base.metadata.drop_all(database.engine)
-                with database.write() as session:
-                    session.execute(text("DROP TABLE alembic_version"))
-        finally:
-            database.close()
 
 
 def _print(document: dict[str, Any]) -> None:

@@ -67,14 +67,22 @@ def open_backbone(settings: Settings, backbone: str) -> Iterator["Recogniser"]:
         WeightsMissingError: the backbone's or the detector's weights are not on this machine.
         UnknownWeightsError: no set has the backbone's name.
     """
-    options = {"backbone": backbone, "faces": FacesMode.DETECT}
     with TemporaryDirectory(prefix="facefleet-bench-") as folder:
         artifact = Path(folder) / "nobody.pt"
         with show_progress(f"Loading {backbone}"):
-            _export(prepare_training(HEAD_RECIPE, options, settings, device="cpu", threads=1), artifact)
+            write_nobody(settings, backbone, artifact)
         sha256 = hashlib.sha256(artifact.read_bytes()).hexdigest()
         with open_recogniser(settings, artifact, sha256, label=f"Compiling {backbone}") as recogniser:
             yield recogniser
+
+
+def write_nobody(settings: Settings, backbone: str, artifact: Path) -> None:
+    """Write a model that knows nobody out of pretrained weights.
+
+    Raises: as `open_backbone`.
+    """
+    options = {"backbone": backbone, "faces": FacesMode.DETECT}
+    _export(prepare_training(HEAD_RECIPE, options, settings, device="cpu", threads=1), artifact)
 
 
 def look_at(
