@@ -67,14 +67,25 @@ def open_backbone(settings: Settings, backbone: str) -> Iterator["Recogniser"]:
         WeightsMissingError: the backbone's or the detector's weights are not on this machine.
         UnknownWeightsError: no set has the backbone's name.
     """
-    options = {"backbone": backbone, "faces": FacesMode.DETECT}
     with TemporaryDirectory(prefix="facefleet-bench-") as folder:
         artifact = Path(folder) / "nobody.pt"
-        with show_progress(f"Loading {backbone}"):
-            _export(prepare_training(HEAD_RECIPE, options, settings, device="cpu", threads=1), artifact)
+        _make_nobody(settings, backbone, artifact)
         sha256 = hashlib.sha256(artifact.read_bytes()).hexdigest()
         with open_recogniser(settings, artifact, sha256, label=f"Compiling {backbone}") as recogniser:
             yield recogniser
+
+
+def store_nobody(settings: Settings, backbone: str) -> str:
+    """Make a model that knows nobody out of pretrained weights, and put it into the store; return its sha256.
+
+    Raises: as of `open_backbone`.
+    """
+    from core.models.store import ModelStore
+
+    with TemporaryDirectory(prefix="facefleet-bench-") as folder:
+        artifact = Path(folder) / "nobody.pt"
+        _make_nobody(settings, backbone, artifact)
+        return ModelStore.from_settings(settings).put(artifact)
 
 
 def look_at(
@@ -121,6 +132,12 @@ def _unit_vectors(stored: Sequence[bytes | None], dim: int) -> NDArray[np.float3
     there = [row for row, vector in enumerate(stored) if vector is not None]
     vectors[there] = unit_vectors(b"".join(vector for vector in stored if vector is not None), dim)
     return vectors
+
+
+def _make_nobody(settings: Settings, backbone: str, artifact: Path) -> None:
+    options = {"backbone": backbone, "faces": FacesMode.DETECT}
+    with show_progress(f"Loading {backbone}"):
+        _export(prepare_training(HEAD_RECIPE, options, settings, device="cpu", threads=1), artifact)
 
 
 def _export(preparation: Preparation, artifact: Path) -> None:
