@@ -9,9 +9,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
+BENCH_STAMP := $(VENV)/.installed-bench
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
-.PHONY: help setup setup-dev demo test test-long chaos lint fmt bench lock clean
+.PHONY: help setup setup-dev setup-bench demo test test-long chaos lint fmt bench lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,6 +20,8 @@ help: ## Show this list
 setup: $(RUN_STAMP) ## Make .venv with the locked dependencies; the command is then .venv/bin/facefleet
 
 setup-dev: $(DEV_STAMP) ## The same with the tools for tests and linting
+
+setup-bench: $(BENCH_STAMP) ## The same with OpenCV, OpenVINO and Ray, for `facefleet bench compare` and `bench engine`
 
 demo: $(RUN_STAMP) ## The whole story on drawn faces, or on PHOTOS=DIR/<person>/<image>
 	@$(BIN)/facefleet demo $(if $(PHOTOS),--photos "$(PHOTOS)")
@@ -51,6 +54,9 @@ lock: $(DEV_STAMP) ## Resolve the dependencies of pyproject.toml anew (needs uv 
 	uv pip compile --universal --python-version 3.11 --no-annotate --no-header --generate-hashes --no-emit-index-url \
 		--upgrade --extra dev --constraint <(sed -E '/^ *--hash/d; s/ \\$$//' requirements.lock) \
 		--output-file requirements-dev.lock pyproject.toml
+	uv pip compile --universal --python-version 3.11 --no-annotate --no-header --generate-hashes --no-emit-index-url \
+		--upgrade --extra bench --constraint <(sed -E '/^ *--hash/d; s/ \\$$//' requirements-dev.lock) \
+		--output-file requirements-bench.lock pyproject.toml
 
 clean: ## Remove .venv and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache *.egg-info
@@ -70,4 +76,8 @@ $(RUN_STAMP): requirements.lock pyproject.toml | $(BIN)/python
 
 $(DEV_STAMP): requirements-dev.lock $(RUN_STAMP)
 	@$(PIP_INSTALL) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(BENCH_STAMP): requirements-bench.lock $(RUN_STAMP)
+	@$(PIP_INSTALL) --require-hashes -r requirements-bench.lock
 	@touch $@

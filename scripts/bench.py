@@ -13,9 +13,13 @@ import click
 from core.settings import Settings
 from scripts.bench_accuracy import accuracy
 from scripts.bench_clusters import clusters
+from scripts.bench_compare import compare
+from scripts.bench_engine import engine
+from scripts.bench_latency import latency
 from scripts.bench_rescore import rescore
 from scripts.bench_retrain import retrain
 from scripts.bench_scale import scale
+from scripts.bench_stages import stages
 from scripts.bench_swap import swap
 from scripts.common import Invocation, command
 from scripts.output import add_row, make_console, make_table, print_fields, say, show_share, write_json
@@ -71,6 +75,10 @@ def speed(invocation: Invocation, photos: str | None, count: int, workers: int, 
         _print(document)
 
 
+bench.add_command(compare)
+bench.add_command(engine)
+bench.add_command(latency)
+bench.add_command(stages)
 bench.add_command(accuracy)
 bench.add_command(rescore)
 bench.add_command(clusters)

@@ -180,7 +180,7 @@ def _chunks_needed(processes: int) -> int:
 
 def _steady_rate(fleet: BenchFleet, processes: int) -> float:
     """Identify all photos; return how many were done a second between the first chunks and the last."""
-    job = fleet.run_job()
+    _, job = fleet.run_job()
     with fleet.database.read() as session:
         found = select(Chunk.done_at, Chunk.item_count).where(Chunk.job_id == job.id).order_by(Chunk.done_at)
         done = [(at, count) for at, count in session.execute(found) if at is not None]

@@ -85,6 +85,19 @@ def write_nobody(settings: Settings, backbone: str, artifact: Path) -> None:
     _export(prepare_training(HEAD_RECIPE, options, settings, device="cpu", threads=1), artifact)
 
 
+def store_nobody(settings: Settings, backbone: str) -> str:
+    """Make a model that knows nobody out of pretrained weights, and put it into the store; return its sha256.
+
+    Raises: as of `open_backbone`.
+    """
+    from core.models.store import ModelStore
+
+    with TemporaryDirectory(prefix="facefleet-bench-") as folder:
+        artifact = Path(folder) / "nobody.pt"
+        write_nobody(settings, backbone, artifact)
+        return ModelStore.from_settings(settings).put(artifact)
+
+
 def look_at(
     recogniser: "Recogniser", labelled: Mapping[str, Sequence[str]], strangers: Sequence[str]
 ) -> tuple[SeenPhotos, SeenPhotos]:

@@ -224,11 +224,24 @@ def test_the_text_speaks_of_the_project_alone() -> None:
             assert allowed or not forbidden.search(line), f"{file.relative_to(ROOT)}:{number}: {line.strip()}"
 
 
+_INSTALLED_AS = {"PIL": "pillow", "billiard": "celery", "sklearn": "scikit_learn", "cv2": "opencv_python_headless"}
+
+
+def asked_for(lines: list[str]) -> set[str]:
+    return {re.split(r"[\[<>= ]", line)[0].replace("-", "_") for line in lines}
+
+
 def test_every_imported_library_is_asked_for() -> None:
     """What pyproject.toml does not name works only as long as something else brings it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    asked = {re.split(r"[\[<>= ]", line)[0].replace("-", "_") for line in project["dependencies"]}
-    installed_as = {"PIL": "pillow", "billiard": "celery", "sklearn": "scikit_learn"}
-    used = {name for module in MODULES for name in top_level(imports(module))} - set(PACKAGES)
-    missing = {installed_as.get(name, name) for name in used - sys.stdlib_module_names} - asked
-    assert not missing
+    extra = asked_for(project["optional-dependencies"]["bench"])
+    asked = asked_for(project["dependencies"])
+    for module in MODULES:
+        used = top_level(imports(module)) - set(PACKAGES) - sys.stdlib_module_names
+        allowed = asked | extra if module.startswith("scripts.bench_") else asked
+        assert {_INSTALLED_AS.get(name, name) for name in used} <= allowed, module
+
+
+def test_what_only_benchmarks_of_others_need_is_imported_where_it_is_used() -> None:
+    for module in MODULES:
+        assert not top_level(imports(module, deferred=False)) & {"cv2", "openvino", "ray"}, module
