@@ -132,6 +132,7 @@ def _path_of(uri: str) -> str:
 def _set_up(job: _Job) -> tuple[str, Work]:
     """Load both networks; the process then works on lists of paths."""
     os.sched_setaffinity(0, job.cores)
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # its new graph engine warns at every start
     import cv2
 
     cv2.setNumThreads(len(job.cores))

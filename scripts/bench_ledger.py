@@ -1,7 +1,6 @@
 """Measures what the work of a fleet costs its ledger, with the very functions that workers call. Prints nothing."""
 
 import math
-import statistics
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from db.chunks import ChunkLease
 from db.claims import claim_due_chunk
 from db.nodes import NodeReport
 from db.results import ResultFilter, iter_results
-from scripts.bench_meter import Lap, Meter, cost_of
+from scripts.bench_meter import Lap, Meter, cost_of, usual
 from scripts.simulate_costs import Phase, TransactionCost
 from workers.watch import read_wanted
 
@@ -157,7 +156,7 @@ class _Ledger:
             with meter.lap() as lap, self._database.read() as session:
                 read = sum(1 for _ in iter_results(session, ResultFilter(job_id=self._largest), limit=2 * _PAGE))
             laps.append(lap)
-        return statistics.median(lap.free.waited_s for lap in laps) / read
+        return usual(lap.free.waited_s for lap in laps) / read
 
     def _tidy(self) -> None:
         """Let PostgreSQL look at its tables, as it does by itself in time."""
@@ -240,7 +239,7 @@ def _warm(laps: Laps) -> Laps:
 
 def _chunk_s(measured: tuple[Laps, Laps]) -> float:
     """Return what claiming and committing 128 photos takes, by the clock."""
-    return sum(statistics.median(lap.total_s for lap in laps[128]) for laps in measured)
+    return sum(usual(lap.total_s for lap in laps[128]) for laps in measured)
 
 
 @contextmanager

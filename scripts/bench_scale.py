@@ -38,7 +38,9 @@ _MB = 1e6
     help="An empty database to measure in; its tables are removed again.",
     show_default="a SQLite file that is removed",
 )
-@click.option("--rows", type=click.IntRange(20_000, 100_000_000), default=50_000, help="Photos that it is filled with.")
+@click.option(
+    "--rows", type=click.IntRange(20_000, 100_000_000), default=200_000, help="Photos that it is filled with."
+)
 @click.option("--processes", type=click.IntRange(1, 64), multiple=True, default=(1, 2, 4), help="Fleets that are run.")
 @click.option("--count", type=click.IntRange(1, 1_000_000), default=5000, help="Photos a round; DIR is repeated.")
 @click.option("--rounds", type=click.IntRange(1, 100), default=6, help="Rounds; the quieter half of them counts.")

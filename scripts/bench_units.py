@@ -12,7 +12,7 @@ from core.images.read import PhotoReader
 from core.images.uris import LocalUri, parse_uri
 from core.settings import Settings
 from scripts.bench_bare import BareProcesses
-from scripts.bench_meter import fit
+from scripts.bench_meter import fit, usual
 from scripts.bench_quiet import watching_others
 from scripts.simulate_costs import ComputeCost
 from workers.protocol import transport_options
@@ -104,7 +104,7 @@ def measure_reading(settings: Settings, uris: Sequence[str]) -> tuple[float, flo
         begun_s = time.perf_counter()
         sizes.append(len(reader.read(uri)))
         seconds.append(time.perf_counter() - begun_s)
-    return statistics.mean(sizes), statistics.median(seconds)
+    return statistics.mean(sizes), usual(seconds)
 
 
 def _forget(uri: str) -> None:
