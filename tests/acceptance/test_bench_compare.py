@@ -14,7 +14,7 @@ from scripts.bench_contender import missing_packages
 ROOT = Path(__file__).resolve().parents[2]
 
 # One fleet at a time: each takes all cores.
-pytestmark = pytest.mark.xdist_group("fleet")
+pytestmark = [pytest.mark.xdist_group("fleet"), pytest.mark.long]
 
 
 def bench(*arguments: object, **environment: str) -> Any:

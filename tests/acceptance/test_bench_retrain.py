@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 # One fleet at a time: each takes all cores.
-pytestmark = pytest.mark.xdist_group("fleet")
+pytestmark = [pytest.mark.xdist_group("fleet"), pytest.mark.long]
 
 
 def test_a_fleet_is_retrained_and_the_stages_make_up_the_whole(
