@@ -52,6 +52,10 @@ class Heartbeat:
     def __exit__(
         self, _type: type[BaseException] | None, _value: BaseException | None, _trace: TracebackType | None
     ) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Beat no more: what is written of the lease from now on stays so."""
         self._ended.set()
         self._thread.join()
 

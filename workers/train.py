@@ -291,6 +291,7 @@ def _settle_failure(lease: RunLease, error: Exception, heartbeat: Heartbeat, con
         return _wait_for_room(lease, error, heartbeat, context)
     if isinstance(error, SourceUnreachableError | ArtifactsUnreachableError) or is_device_error(error):
         _log.error("run %s is tried again: %s", lease.public_id, error, exc_info=error)
+        heartbeat.end()  # a beat would extend the lease that is to run out
         with context.database.write() as session:
             runs.expire_lease(session, lease, context.clock())
         return RunEnd.RESTART if is_device_error(error) else RunEnd.GIVEN_BACK

@@ -1,5 +1,6 @@
 """The training handler without a queue: how each run ends, and what a trainer without its lease may write."""
 
+import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -124,3 +125,18 @@ def test_a_trainer_that_lost_its_lease_records_no_epoch(context: TrainContext) -
     assert heartbeat.should_stop()
     with context.database.read() as session:
         assert runs.list_epochs(session, run.id) == []
+
+
+def test_a_lease_that_is_let_go_is_not_extended_by_a_late_beat(context: TrainContext) -> None:
+    run = queue_run(context)
+    with context.database.write() as session:
+        lease = runs.claim_run(session, run.id, "here", utc_now(), 30.0)
+    assert lease is not None
+    with Heartbeat(lease, context.database, utc_now, 0.15, context.stop) as heartbeat:  # beats every 50 ms
+        time.sleep(0.2)
+        heartbeat.end()
+        with context.database.write() as session:
+            runs.expire_lease(session, lease, utc_now())
+        time.sleep(0.3)
+        with context.database.write() as session:
+            assert runs.reclaim_expired(session, utc_now()) == 1
