@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 LOADING_SHARE, LONGEST_REST_S = 0.03, 2.0
-"""From the beginning of a load to that of the next pass 33 times what it computed: loading takes 3 % of a core. No longer
-than this, though, so that of models that are activated one after the other none waits for 3 s."""
+"""From the beginning of a load to that of the next pass 33 times what it computed: loading takes 3 % of a core. No
+longer than this, though, so that of models that are activated one after the other none waits for 3 s."""
 _CLOSE_S = 2.0
 
 
