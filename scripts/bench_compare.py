@@ -1,8 +1,9 @@
 """`facefleet bench compare`: the cluster against other ways to identify the same photos, paired in one run."""
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +13,9 @@ from scripts.failures import ExitCode
 from scripts.output import add_row, make_console, make_table, print_fields, print_text, say, write_json
 from scripts.progress import show_progress
 from scripts.scorecard_picture import check_picture
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @command(
@@ -94,8 +98,7 @@ def _print(document: dict[str, Any]) -> None:
         ratio = show_ratio(figures["cluster_over"])
         add_row(table, figures["title"], *rates, ratio, computing, f"{figures['faces']:,}")
     console.print(table)
-    for each in document["absent"]:
-        print_text(console, f"Not compared: {each['title']}: {each['reason']}. To have it: {each['remedy']}")
+    print_absent(console, document["absent"])
     machine = document["machine"]
     print_fields(
         console,
@@ -112,6 +115,12 @@ def _print(document: dict[str, Any]) -> None:
         ],
     )
     say("Figures of a shared machine drift; compare ratios.")
+
+
+def print_absent(console: "Console", absent: Sequence[Mapping[str, str]]) -> None:
+    """Say who was not compared, why, and what to type to have them."""
+    for each in absent:
+        print_text(console, f"Not compared: {each['title']}: {each['reason']}. To have it: {each['remedy']}")
 
 
 def show_ratio(ratio: dict[str, float] | None) -> str | None:

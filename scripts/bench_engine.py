@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from core.weights.spec import DEFAULT_EMBEDDER
-from scripts.bench_compare import show_ratio, show_versions
+from scripts.bench_compare import print_absent, show_ratio, show_versions
 from scripts.bench_options import bench_settings
 from scripts.common import Invocation, command
 from scripts.failures import ExitCode
-from scripts.output import add_row, make_console, make_table, print_fields, print_text, say, write_json
+from scripts.output import add_row, make_console, make_table, print_fields, say, write_json
 from scripts.progress import show_progress
 
 if TYPE_CHECKING:
@@ -121,8 +121,7 @@ def _print(document: dict[str, Any]) -> None:
         computing = f"{figures['computing_ms']['median']:.2f}"
         add_row(table, figures["title"], *rates, ratio, computing, None if cosine is None else f"{cosine:.4f}")
     console.print(table)
-    for each in document["absent"]:
-        print_text(console, f"Not compared: {each['title']}: {each['reason']}. To have it: {each['remedy']}")
+    print_absent(console, document["absent"])
     machine = document["machine"]
     print_fields(
         console,

@@ -36,6 +36,16 @@ _TRAINING: dict[FacesMode, tuple[str, dict[str, Any]]] = {
 LOOK_S = 0.25  # looking costs time that the workers miss; the ledger knows when the last outcome was stored
 
 
+def enter_fleet(exit_stack: ExitStack, settings: Settings, workers: int) -> tuple[Fleet, Database, Doorbell]:
+    """Bring a fleet up, with its database and its bell; the stack closes all three."""
+    fleet = exit_stack.enter_context(Fleet(settings, workers=workers))
+    database = Database.from_settings(fleet.settings)
+    exit_stack.callback(database.close)
+    doorbell = Doorbell(fleet.settings.redis_url)
+    exit_stack.callback(doorbell.close)
+    return fleet, database, doorbell
+
+
 class BenchFleet:
     """A fleet that is up, and photos.
 
@@ -69,12 +79,8 @@ class BenchFleet:
             self._manifest = self.settings.home / "photos.jsonl"
             lines = [json.dumps({"uri": uri}) + "\n" for uri in self.uris]
             self._manifest.write_text("".join(lines), encoding="utf-8")
-            self._fleet = fleet = exit_stack.enter_context(Fleet(self.settings, workers=self.workers))
-            self.settings = fleet.settings
-            self.database = Database.from_settings(self.settings)
-            exit_stack.callback(self.database.close)
-            self.doorbell = Doorbell(self.settings.redis_url)
-            exit_stack.callback(self.doorbell.close)
+            self._fleet, self.database, self.doorbell = enter_fleet(exit_stack, self.settings, self.workers)
+            self.settings = self._fleet.settings
             labelled = self._people or sample / "train"
             import_people(self.database, self.settings, labelled, Split.TRAIN, "bench")
             self.model = self._train()

@@ -20,13 +20,11 @@ from core.machine import describe_machine
 from core.records import FacesMode, RunState, Split
 from core.settings import Settings
 from db import nodes, registry, runs
-from db.engine import Database
 from db.tables import Run
-from workers.doorbell import Doorbell
+from scripts.bench_fleet import enter_fleet
 from workers.enrolment import import_people
 from workers.preparation import HEAD_RECIPE
 from workers.retrain import request_training
-from workers.supervisor import Fleet
 
 _LOOK_S = 0.02
 _REST_S = 2.0
@@ -77,12 +75,8 @@ class RetrainFleet:
 
     def __enter__(self) -> Self:
         with self._exit as exit_stack:  # whatever fails from here on closes what was opened before
-            fleet = exit_stack.enter_context(Fleet(self._settings, workers=self._case.workers))
+            fleet, self._database, self._doorbell = enter_fleet(exit_stack, self._settings, self._case.workers)
             self._settings = fleet.settings
-            self._database = Database.from_settings(self._settings)
-            exit_stack.callback(self._database.close)
-            self._doorbell = Doorbell(self._settings.redis_url)
-            exit_stack.callback(self._doorbell.close)
             folder = _link(self._case.labelled, self._settings.home / "labelled")
             import_people(self._database, self._settings, folder, Split.TRAIN, "bench")
             self._exit = exit_stack.pop_all()

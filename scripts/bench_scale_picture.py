@@ -1,12 +1,11 @@
 """Draws `facefleet bench scale` as one picture: photos a second by workers, and what moves the ceiling."""
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scripts.files import replacing
-from scripts.plot import BLUE, GREEN, GRID, INK, ORANGE, PAPER, SMALL_PX, SOFT, TEXT_PX, Axis, Frame, Plot
+from scripts.plot import BLUE, GREEN, INK, ORANGE, PAPER, SMALL_PX, SOFT, TEXT_PX, Axis, Frame, Plot
 from scripts.simulate_fleet import WORKERS
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def _draw_sweep(canvas: "Canvas", frame: Frame, document: dict[str, Any]) -> Non
     most, one = fleets[-1]["workers"], fleets[0]["photos_per_s"] / fleets[0]["workers"]
     rates = [fleet["photos_per_s"] for fleet in fleets] + [row["of_time_left"]["median"] for row in document["check"]]
     plot = Plot(frame=frame, x=_log_axis(1, most), y=_log_axis(min(rates), max(rates)))
-    _draw_axes(canvas, plot, "workers")
+    plot.draw_axes(canvas, "workers", show=_show_power)
     reached = min(most, plot.y.high / one)
     canvas.line([plot.at(1, one), plot.at(reached, reached * one)], SOFT, dashed=True)
     canvas.line([plot.at(fleet["workers"], fleet["photos_per_s"]) for fleet in fleets], GREEN, 2)
@@ -97,25 +96,6 @@ def _log_axis(low: float, high: float) -> Axis:
     last = max(last, first + 1)
     ticks = tuple(10.0**power for power in range(first, last + 1))
     return Axis(low=ticks[0], high=ticks[-1], ticks=ticks, logarithmic=True)
-
-
-def _draw_axes(canvas: "Canvas", plot: Plot, x_name: str) -> None:
-    """Draw both axes with powers of ten."""
-    for tick in plot.y.ticks:
-        start, end = plot.at(plot.x.low, tick), plot.at(plot.x.high, tick)
-        canvas.line([start, end], GRID)
-        canvas.text((start[0] - 8, start[1] + 4), _show_power(tick), SMALL_PX, SOFT, "end")
-    for tick in plot.x.ticks:
-        x, y = plot.at(tick, plot.y.low)
-        canvas.line([(x, y), (x, y + 5)], SOFT)
-        canvas.text((x, y + 20), _show_power(tick), SMALL_PX, SOFT, "middle")
-    _name_axis(canvas, [plot.at(tick, plot.y.low) for tick in (plot.x.low, plot.x.high)], x_name)
-
-
-def _name_axis(canvas: "Canvas", ends: Sequence[tuple[float, float]], name: str) -> None:
-    (left, y), (right, _) = ends
-    canvas.line(ends, SOFT)
-    canvas.text(((left + right) / 2, y + 40), name, SMALL_PX, SOFT, "middle")
 
 
 def _show_power(value: float) -> str:

@@ -1,7 +1,7 @@
 """One panel of a picture of charts: its frame, axes and ticks, and from figures to places. Knows no figures itself."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,11 @@ INK, SOFT, GRID, PAPER, CARD = "#1b1c1a", "#5b5d57", "#e3e0d8", "#fbfaf7", "#fff
 GREEN, PALE_GREEN, ORANGE, BLUE, RED = "#0d7358", "#d3e8e1", "#b4560c", "#5a6b8c", "#c0392b"
 TITLE_PX, TEXT_PX, SMALL_PX = 17, 13, 12
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 24, 74, 54
+
+
+def percent(share: float) -> str:
+    """Return a share as ticks have it: 0.3 %, 98.5 %, 100 %."""
+    return f"{100 * share:.4g} %"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,16 +78,16 @@ class Plot:
         width, height = frame.width - _LEFT - _RIGHT, frame.height - _TOP - _BOTTOM
         return frame.left + _LEFT + self.x.share(x) * width, frame.top + _TOP + (1.0 - self.y.share(y)) * height
 
-    def draw_axes(self, canvas: "Canvas", x_name: str) -> None:
+    def draw_axes(self, canvas: "Canvas", x_name: str, show: Callable[[float], str] = percent) -> None:
         """Draw lines across at the ticks of y, the ticks' labels, and the name of x; that of y stands in the note."""
         for tick in self.y.ticks:
             start, end = self.at(self.x.low, tick), self.at(self.x.high, tick)
             canvas.line([start, end], GRID)
-            canvas.text((start[0] - 8, start[1] + 4), percent(tick), SMALL_PX, SOFT, "end")
+            canvas.text((start[0] - 8, start[1] + 4), show(tick), SMALL_PX, SOFT, "end")
         for tick in self.x.ticks:
             x, y = self.at(tick, self.y.low)
             canvas.line([(x, y), (x, y + 5)], SOFT)
-            canvas.text((x, y + 20), percent(tick), SMALL_PX, SOFT, "middle")
+            canvas.text((x, y + 20), show(tick), SMALL_PX, SOFT, "middle")
         left, right = self.at(self.x.low, self.y.low), self.at(self.x.high, self.y.low)
         canvas.line([left, right], SOFT)
         canvas.text(((left[0] + right[0]) / 2, left[1] + 40), x_name, SMALL_PX, SOFT, "middle")
@@ -104,11 +109,6 @@ def log_axis(low: float) -> Axis:
     """Return a logarithmic axis from a share to 100 %, with the marks 1 and 3 of each power of ten."""
     marks = [digit * 10.0**power for power in range(-7, 0) for digit in (1, 3)]
     return Axis(low=low, high=1.0, ticks=(*(mark for mark in marks if mark >= low * 0.99), 1.0), logarithmic=True)
-
-
-def percent(share: float) -> str:
-    """Return a share as ticks have it: 0.3 %, 98.5 %, 100 %."""
-    return f"{100 * share:.4g} %"
 
 
 def whisker(canvas: "Canvas", start: tuple[float, float], end: tuple[float, float], colour: str) -> None:
