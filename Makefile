@@ -30,8 +30,8 @@ test: $(DEV_STAMP) ## Lint, types and all tests
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-test-long: $(DEV_STAMP) ## The tests that take minutes, beside those of `make test`
-	$(BIN)/python -m pytest -m long
+test-long: $(DEV_STAMP) ## The tests that take minutes, and on both databases those that `make test` runs on one
+	$(BIN)/python -m pytest -m "long or one_database" --both-databases
 
 chaos: $(DEV_STAMP) ## Kill everything the queue runs on and count what is lost; CHAOS="--case storm --seed 7" chooses
 	@$(BIN)/python -m tests.chaos $(CHAOS)

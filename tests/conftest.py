@@ -11,7 +11,7 @@ import pytest
 
 from tests.missing import missing
 
-pytest_plugins = ["tests.services"]
+pytest_plugins = ["tests.services", "tests.one_database"]
 
 # A shell that starts tests in the background has them ignore SIGINT, and with them every process that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

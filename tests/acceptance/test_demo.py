@@ -132,7 +132,7 @@ def test_photos_that_cannot_be_used_are_listed_and_the_story_goes_on(demo: Demo)
     assert not (demo.folder / "home").exists()
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_stopping_the_demo_stops_everything_and_leaves_nothing_behind(demo: Demo, how: signal.Signals) -> None:
     process = demo.start()
     try:

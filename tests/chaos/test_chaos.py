@@ -13,6 +13,7 @@ from tests.missing import missing
 _SHORT = [pytest.param(case, kind, id=f"{case.name}-{kind}") for case in all_cases() for kind in case.short]
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(("case", "kind"), _SHORT)
 def test_nothing_is_lost_and_nothing_is_stored_twice(case: Case, kind: str, request: pytest.FixtureRequest) -> None:
     postgres = request.getfixturevalue("postgres_server") if kind == "postgresql" else None

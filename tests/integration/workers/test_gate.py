@@ -25,6 +25,8 @@ from workers.enrolment import import_people
 from workers.judge import Judgement
 from workers.train import RunEnd, TrainContext, run_training
 
+pytestmark = pytest.mark.one_database
+
 NOBODY = make_rule(threshold=2.0)
 """Names nobody."""
 

@@ -3,10 +3,13 @@
 from collections import Counter
 
 import psutil
+import pytest
 from sqlalchemy import select
 
 from db.tables import Face, Item
 from tests.integration.workers.fleet import SmallFleet, wait_until
+
+pytestmark = pytest.mark.one_database
 
 
 def test_every_photo_of_a_job_gets_one_outcome_and_the_right_name(fleet: SmallFleet) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from redis import Redis
 from sqlalchemy import func, select
 
@@ -13,6 +14,8 @@ from tests.integration.workers.fleet import SmallFleet, wait_until
 from tests.integration.workers.held import HeldPhoto
 from workers.doorbell import MOST_BELLS, ring_for_due_chunks
 from workers.submit import Submission
+
+pytestmark = pytest.mark.one_database
 
 LARGE = 100_000
 

@@ -28,6 +28,8 @@ from workers.enrolment import import_people
 from workers.seen import LedgerFaces
 from workers.train import RunEnd, TrainContext, run_training
 
+pytestmark = pytest.mark.one_database
+
 PEOPLE, LEARNED = 4, 2
 
 

@@ -8,6 +8,8 @@ from core.records import ChunkState
 from tests.integration.workers.fleet import SmallFleet, wait_until
 from tests.integration.workers.held import HeldPhoto
 
+pytestmark = pytest.mark.one_database
+
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_an_idle_node_stops_with_exit_code_0(sqlite_fleet: SmallFleet, how: signal.Signals) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict
 
+import pytest
 from sqlalchemy import distinct, func, select
 
 from core.clock import utc_now
@@ -16,6 +17,8 @@ from tests.factories import make_artifact, make_artifact_of, make_manifest, make
 from tests.integration.workers.fleet import SmallFleet, wait_until
 from tests.networks import OutOfMemory, Slow, with_nan_weights
 from workers.watch import is_in_share
+
+pytestmark = pytest.mark.one_database
 
 
 def serving(fleet: SmallFleet) -> set[int | None]:

@@ -3,6 +3,8 @@
 import signal
 from pathlib import Path
 
+import pytest
+
 from core.clock import utc_now
 from core.models.store import ModelStore
 from core.records import RunState
@@ -10,6 +12,8 @@ from db import registry, runs
 from tests.integration.workers.fleet import SmallFleet, small_fleet, wait_until
 from tests.integration.workers.training import epochs_of, import_two_people, queue_run, state_of, wait_ended
 from tests.services import RedisServer
+
+pytestmark = pytest.mark.one_database
 
 LONG = 200  # epochs that no test waits for
 
