@@ -25,7 +25,10 @@ class Health:
     at: datetime
     problems: tuple[str, ...]
     """What is wrong, each with its remedy; empty when all is well."""
-    open_chunks: int
+    queued_chunks: int
+    """Chunks of running jobs that wait for a worker."""
+    claimed_chunks: int
+    """Chunks of running jobs that workers hold."""
     workers: tuple[Worker, ...]
     """The identify slots seen within the last leases."""
     failures: tuple[SwapFailure, ...]
@@ -35,6 +38,11 @@ class Health:
     """When a worker last finished a piece of work."""
     stall: str | None
     """That work waits and does not advance, and why; one of the problems."""
+
+    @property
+    def open_chunks(self) -> int:
+        """How many chunks of running jobs are not done."""
+        return self.queued_chunks + self.claimed_chunks
 
 
 def read_health(session: Session, now: datetime, lease_s: float, *, redis_answers: bool = True) -> Health:
@@ -47,7 +55,7 @@ def read_health(session: Session, now: datetime, lease_s: float, *, redis_answer
         redis_answers: whether workers can be told of work; the ledger does not know.
     """
     patience = timedelta(seconds=STALL_LEASES * lease_s)
-    open_chunks, oldest_start = _open_work(session)
+    queued, claimed, oldest_start = _open_work(session)
     identify = [node for node in nodes.list_nodes(session) if node.role == "identify"]
     fresh = tuple(node for node in identify if now - node.seen_at < patience)
     last_advance = nodes.last_advance(session, "identify")
@@ -59,15 +67,16 @@ def read_health(session: Session, now: datetime, lease_s: float, *, redis_answer
         problems.append("No model is active: photos wait. Train one with `facefleet retrain --wait`.")
     last_sign = max(filter(None, (last_advance, oldest_start)), default=None)
     stall = None
-    if open_chunks and last_sign and now - last_sign > patience:
+    if queued + claimed and last_sign and now - last_sign > patience:
         silent_s = int((now - last_sign).total_seconds())
         why = _why_stalled(fresh, has_model=serving is not None, redis_answers=redis_answers)
-        stall = f"{open_chunks} chunks wait or are in work, and none was finished for {silent_s} s: {why}."
+        stall = f"{queued + claimed} chunks wait or are in work, and none was finished for {silent_s} s: {why}."
         problems.insert(0, stall)
     return Health(
         at=now,
         problems=tuple(problems),
-        open_chunks=open_chunks,
+        queued_chunks=queued,
+        claimed_chunks=claimed,
         workers=fresh,
         failures=tuple(swaps.open_failures(session, [node.name for node in fresh])),
         serving=serving,
@@ -100,16 +109,21 @@ def _names(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + more
 
 
-def _open_work(session: Session) -> tuple[int, datetime | None]:
-    """Return how many chunks of running jobs are not done, and when the oldest of those jobs started."""
-    count, start = 0, None
-    for state in (ChunkState.QUEUED, ChunkState.CLAIMED):  # one at a time: each has an index of its own
-        found, oldest = session.execute(
-            select(func.count(), func.min(Job.started_at))
-            .select_from(Chunk)
-            .join(Job)
-            .where(in_state(state), Job.state == JobState.RUNNING)
-        ).one()
-        count += found
-        start = min(filter(None, (start, oldest)), default=None)
-    return count, start
+def _open_work(session: Session) -> tuple[int, int, datetime | None]:
+    """Return how many chunks of running jobs wait and are held, and when the oldest of those jobs started."""
+    # One state at a time: each has an index of its own.
+    (queued, first), (claimed, second) = (
+        _in_state(session, state) for state in (ChunkState.QUEUED, ChunkState.CLAIMED)
+    )
+    return queued, claimed, min(filter(None, (first, second)), default=None)
+
+
+def _in_state(session: Session, state: ChunkState) -> tuple[int, datetime | None]:
+    """Return how many chunks of running jobs are in a state, and when the oldest of those jobs started."""
+    found, oldest = session.execute(
+        select(func.count(), func.min(Job.started_at))
+        .select_from(Chunk)
+        .join(Job)
+        .where(in_state(state), Job.state == JobState.RUNNING)
+    ).one()
+    return found, oldest

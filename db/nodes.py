@@ -1,13 +1,16 @@
 """Worker nodes as they report themselves: what each slot serves and when its work last went forward."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from db.tables import Worker
 from db.upsert import upsert
+
+SILENT_AFTER = timedelta(minutes=1)
+"""Each slot reports every five seconds, whatever it does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +60,18 @@ def list_nodes(session: Session) -> list[Worker]:
 def last_advance(session: Session, role: str) -> datetime | None:
     """Return when a slot of this role last finished a piece of work, whether it runs still or not."""
     return session.scalar(select(func.max(Worker.advanced_at)).where(Worker.role == role))
+
+
+def is_silent(node: Worker, now: datetime) -> bool:
+    """Whether a slot has not been heard of for so long that it is gone, or cut off."""
+    return now - node.seen_at > SILENT_AFTER
+
+
+def is_current(node: Worker, generation: int | None) -> bool | None:
+    """Whether a slot serves the newest generation; None when there is none, and of what serves none."""
+    if node.role != "identify" or generation is None:
+        return None
+    return node.generation == generation
 
 
 def forget_nodes(session: Session, unseen_since: datetime) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from db.registry import ServingModel
-from db.tables import Activation, Model, SwapFailure
+from db.tables import Activation, Model, SwapFailure, Worker
 from db.upsert import upsert
 
 
@@ -76,6 +76,12 @@ def open_failures(session: Session, workers: Collection[str]) -> Sequence[SwapFa
     """Return what fails now on these slots, by slot; of a model that should serve before one beside it."""
     query = select(SwapFailure).where(SwapFailure.ended_at.is_(None), SwapFailure.worker.in_(list(workers)))
     return session.scalars(query.order_by(SwapFailure.worker, SwapFailure.generation.desc().nulls_last())).all()
+
+
+def failures_on_record(session: Session) -> Sequence[SwapFailure]:
+    """Return what failed lately, ended or not, on the slots that did not stop; by slot and model."""
+    query = select(SwapFailure).join(Worker, Worker.name == SwapFailure.worker).where(Worker.stopped_at.is_(None))
+    return session.scalars(query.order_by(SwapFailure.worker, SwapFailure.model_id)).all()
 
 
 def model_before(session: Session, serving: ServingModel) -> ServingModel | None:

@@ -1,6 +1,6 @@
 """`facefleet worker list`: what each process of the fleet serves, what it cannot load, and when its work advanced."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from db.registry import ServingModel
     from db.tables import SwapFailure, Worker
-
-_SILENT_AFTER = timedelta(minutes=1)  # each reports every five seconds, whatever it does
 
 
 @command("list", example="facefleet worker list\nfacefleet worker list --json")
@@ -50,6 +48,7 @@ def _document(
     row: "Worker", failures: "Sequence[SwapFailure]", serving: "ServingModel | None", now: datetime
 ) -> dict[str, Any]:
     from db.ids import model_version
+    from db.nodes import is_current, is_silent
 
     return {
         "name": row.name,
@@ -60,11 +59,11 @@ def _document(
         "model": model_version(row.model_id) if row.model_id else None,
         "generation": row.generation,
         "serves_since": _time(row.serves_since),
-        "current": _is_current(row, serving),
+        "current": is_current(row, serving.generation if serving else None),
         "beside": model_version(row.beside_id) if row.beside_id else None,
         "failed_swaps": [failure_document(failure) for failure in failures],
         "seen_at": row.seen_at.isoformat(),
-        "silent": _is_silent(row, now),
+        "silent": is_silent(row, now),
         "advanced_at": _time(row.advanced_at),
     }
 
@@ -77,13 +76,6 @@ def _serving(serving: "ServingModel | None") -> dict[str, Any] | None:
         "generation": serving.generation,
         "activated_at": serving.activated_at.isoformat(),
     }
-
-
-def _is_current(row: "Worker", serving: "ServingModel | None") -> bool | None:
-    """Whether a worker serves the newest generation; None of what serves none."""
-    if row.role != "identify" or serving is None:
-        return None
-    return row.generation == serving.generation
 
 
 def _print(
@@ -121,16 +113,13 @@ def _swap(
     row: "Worker", failures: "Sequence[SwapFailure]", serving: "ServingModel | None", now: datetime
 ) -> str | None:
     """Say in a word or two how far a worker is with the newest model, if it lives."""
-    if _is_silent(row, now):
+    from db.nodes import is_current, is_silent
+
+    if is_silent(row, now):
         return "silent"
     if failures:
         return f"failed ({failures[0].code})"
-    return "loading" if _is_current(row, serving) is False else None
-
-
-def _is_silent(row: "Worker", now: datetime) -> bool:
-    """Whether a worker has not been heard of for so long that it is gone, or cut off."""
-    return now - row.seen_at > _SILENT_AFTER
+    return "loading" if is_current(row, serving.generation if serving else None) is False else None
 
 
 def _time(moment: datetime | None) -> str | None:

@@ -1,9 +1,10 @@
-"""The status page and the health check. Built per process by `make_app`; every answer is read from the ledger."""
+"""The status page, the health check and the metrics. Built per process by `make_app`; the ledger gives every answer."""
 
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, select_autoescape
+from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -17,6 +18,7 @@ from db import health, jobs, registry
 from db.engine import Database
 from db.ids import model_version
 from db.tables import Job, SwapFailure
+from web.metrics import make_registry
 from workers.doorbell import Doorbell
 
 _JOBS_SHOWN = 20
@@ -24,7 +26,12 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def make_app(database: Database, doorbell: Doorbell, settings: Settings, clock: Clock = utc_now) -> Starlette:
-    """Return the ASGI app: `GET /` for people, `GET /health` for monitors (200 when all is well, else 503)."""
+    """Return the ASGI app.
+
+    `GET /` is for people, `GET /health` for monitors that ask whether all is well (200, else 503), and `GET /metrics`
+    for Prometheus (200 whatever it has to say).
+    """
+    metrics = make_registry(database, doorbell, settings, clock)
     pages = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=select_autoescape(["j2"]))
 
     def look() -> dict[str, Any]:
@@ -39,7 +46,11 @@ def make_app(database: Database, doorbell: Doorbell, settings: Settings, clock: 
     async def show_page(_: Request) -> Response:
         return HTMLResponse(pages.get_template("status.html.j2").render(await run_in_threadpool(look)))
 
-    return Starlette(routes=[Route("/health", show_health), Route("/", show_page)])
+    async def show_metrics(request: Request) -> Response:
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(await run_in_threadpool(encode, metrics), headers={"content-type": content_type})
+
+    return Starlette(routes=[Route("/health", show_health), Route("/metrics", show_metrics), Route("/", show_page)])
 
 
 def read_status(database: Database, doorbell: Doorbell, settings: Settings, clock: Clock) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 Light: knows the queues' and tasks' names, not the tasks. Never hangs: a silent Redis is an error within seconds.
 """
 
+import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -40,11 +41,12 @@ _REFUSALS: tuple[tuple[type[RedisError], str, str, str], ...] = (
 
 
 class Doorbell:
-    """A connection for ringing, made when it is first needed. For one thread at a time."""
+    """A connection for ringing, made when it is first needed. Threads take turns."""
 
     def __init__(self, redis_url: str) -> None:
         self.shown_url = str(maybe_sanitize_url(redis_url))
         """The URL without its password, for people."""
+        self._turn = threading.Lock()  # one that finds the connection broken closes it
         options = transport_options(patience_s=_PATIENCE_S)
         self._connection: Any = Connection(redis_url, transport_options=options)  # type: ignore[no-untyped-call]
 
@@ -121,12 +123,15 @@ class Doorbell:
     @contextmanager
     def _translated(self) -> Iterator[None]:
         """Turn what kombu and redis-py say of an absent Redis into our words, and start anew next time."""
-        try:
-            self._connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=_PATIENCE_S)
-            yield
-        except (RedisError, KombuError, OSError) as error:
-            self._connection.collect(socket_timeout=_PATIENCE_S)
-            raise self._error(error) from error
+        with self._turn:
+            try:
+                self._connection.ensure_connection(
+                    max_retries=1, interval_start=0, interval_step=0, timeout=_PATIENCE_S
+                )
+                yield
+            except (RedisError, KombuError, OSError) as error:
+                self._connection.collect(socket_timeout=_PATIENCE_S)
+                raise self._error(error) from error
 
     def _error(self, error: Exception) -> RedisUnreachableError:
         refusal = _refusal(error)

@@ -17,6 +17,7 @@ LIGHT = ("core.errors", "core.settings", "core.records", "core.clock", "core.log
 # How people's labels and a model's reject rule decide: needed in the transaction that stores outcomes.
 DECIDING = ("core.faces.agreement", "core.faces.corrections", "core.faces.impostors", "core.faces.rule")
 FRAMEWORKS = {"celery", "kombu", "sqlalchemy", "alembic", "psycopg", "redis", "starlette", "uvicorn", "click", "rich"}
+FRAMEWORKS |= {"prometheus_client"}
 TORCH = {"torch", "torchvision"}
 # What each package may import of the others. `web` takes the queue's light half, and no task.
 LAYERS = {

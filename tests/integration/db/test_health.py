@@ -1,6 +1,5 @@
 """Health is red while work does not advance, and says what keeps it; what merely waits its turn is no alarm."""
 
-import asyncio
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,6 +17,7 @@ from db.swaps import FailedSwap
 from tests import ledger
 from tests.ledger import LEASE_S, NOW
 from tests.services import free_port
+from tests.web import ask
 from web.app import make_app, read_status
 from workers.doorbell import Doorbell
 
@@ -148,17 +148,7 @@ def silent_doorbell() -> Iterator[Doorbell]:
 
 def get(database: Database, doorbell: Doorbell, settings: Settings, path: str) -> int:
     """Ask the app; return the status code."""
-    sent: list[dict[str, Any]] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    scope = {"type": "http", "method": "GET", "path": path, "headers": [], "query_string": b"", "root_path": ""}
-    asyncio.run(make_app(database, doorbell, settings, lambda: LONG_AFTER)(scope, receive, send))
-    return int(sent[0]["status"])
+    return ask(make_app(database, doorbell, settings, lambda: LONG_AFTER), path).status
 
 
 def test_the_health_check_is_green_while_all_is_well(database: Database, redis_url: str, settings: Settings) -> None:

@@ -16,6 +16,8 @@ from tests import ledger
 from tests.factories import make_artifact, make_artifact_of, make_manifest, make_network, put_bytes
 from tests.integration.workers.fleet import SmallFleet, wait_until
 from tests.networks import OutOfMemory, Slow, with_nan_weights
+from tests.web import Metrics, scrape
+from web.app import make_app
 from workers.watch import is_in_share
 
 pytestmark = pytest.mark.one_database
@@ -130,6 +132,18 @@ def failures_of(fleet: SmallFleet, model_id: int) -> list[SwapFailure]:
         return list(swaps.failures_of_model(session, model_id))
 
 
+def scraped(fleet: SmallFleet) -> Metrics:
+    """What Prometheus sees."""
+    return scrape(make_app(fleet.database, fleet.doorbell, fleet.settings))
+
+
+def failing(fleet: SmallFleet) -> list[tuple[str, ...]]:
+    """Worker, model, code and place of each failure that an alert would fire for."""
+    names = ("worker", "model", "code", "place")
+    found = scraped(fleet).labelled("swap_failing")
+    return [tuple(labels[name] for name in names) for labels, value in found if value == 1]
+
+
 def test_models_that_cannot_serve_are_recorded_and_the_old_one_serves_on(sqlite_fleet: SmallFleet) -> None:
     """One after the other, on one node."""
     old = sqlite_fleet.add_model()
@@ -150,6 +164,11 @@ def test_models_that_cannot_serve_are_recorded_and_the_old_one_serves_on(sqlite_
             found = health.read_health(session, utc_now(), sqlite_fleet.settings.lease_s)
         assert [each.code for each in found.failures] == [code], name
         assert found.problems == (f"{slot.name}: {failure.message}",), name
+        assert failing(sqlite_fleet) == [(slot.name, f"v{model}", code, "active")], name
+    metrics = scraped(sqlite_fleet)
+    assert metrics.value("worker_current", worker=slot.name, role="identify") == 0
+    assert metrics.value("worker_generation", worker=slot.name, role="identify") == 1
+    assert len(metrics.labelled("swap_failures_total")) == len(bad)
     assert sqlite_fleet.count(Item, Item.model_id == old) == 8 * len(bad)
 
 
@@ -167,6 +186,8 @@ def test_a_file_that_comes_back_is_loaded_after_a_pause_and_the_failure_has_ende
     wait_until(lambda: failures_of(sqlite_fleet, late)[0].ended_at is not None, "the failure has ended")
     [failure], [slot] = failures_of(sqlite_fleet, late), sqlite_fleet.slots_of(node)
     assert failure.attempts == 1, "it was not tried in a hot loop"
+    assert failing(sqlite_fleet) == []
+    assert scraped(sqlite_fleet).value("worker_current", worker=slot.name, role="identify") == 1
     assert slot.model_error is None
 
 
