@@ -124,7 +124,7 @@ def _install_network() -> None:
     engine.Engine = FreeEngine  # type: ignore[attr-defined]
     engine.load_engine = FreeEngine  # type: ignore[attr-defined]
     known = ModuleType("core.models.known")
-    known.Known = object  # type: ignore[attr-defined]
+    known.Known = lambda _cache: None  # type: ignore[attr-defined]
     sys.modules.update({"torch": torch, "core.models.engine": engine, "core.models.known": known})
 
 
