@@ -51,9 +51,10 @@ class SlotReporter:
 
     def report(self) -> None:
         """Write the row, and which models cannot be loaded here, in a transaction of its own."""
+        failures = self.failures()  # before the row is made: one that comes in between is told by the row alone
         with self._database.write() as session:
             self.write(session, advanced=False)
-            swaps.report_failures(session, self.name, self.failures(), self._clock())
+            swaps.report_failures(session, self.name, failures, self._clock())
 
     def report_stop(self) -> None:
         """Note that the slot stops on purpose."""
