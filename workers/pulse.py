@@ -78,6 +78,9 @@ class SlotReporter:
             model_error=self._watch.error if self._watch else None,
             serves_since=self._times.at(serving.since_s) if serving else None,
             beside_id=beside.version if beside else None,
+            variant=serving.engine.variant if serving else None,
+            images_per_s=serving.engine.images_per_s if serving else None,
+            tuning_cached=serving.engine.tuning_cached if serving else None,
         )
 
     def failures(self) -> tuple[swaps.FailedSwap, ...]:

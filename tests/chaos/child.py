@@ -133,6 +133,8 @@ class FreeEngine:
 
     device = "cpu"
     variant = "free"
+    images_per_s = None
+    tuning_cached = False
 
     def __init__(self, _path: Path, sha256: str, _device: str, *, batch_size: int, **_: Any) -> None:
         import numpy as np
