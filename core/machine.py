@@ -12,7 +12,7 @@ def describe_machine() -> dict[str, Any]:
     """Return the machine and the versions that speed and rounding depend on."""
     return {
         "cores": len(os.sched_getaffinity(0)),
-        "cpu": _cpu_name(),
+        "cpu": cpu_name(),
         "python": platform.python_version(),
         "torch": version("torch"),
     }
@@ -35,7 +35,7 @@ def _own_version() -> str:
         return "unknown"
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
     """Return the processor's name as the system gives it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

@@ -75,6 +75,13 @@ class Settings:
     model_poll_s: float = _setting(
         1.5, "Seconds between two looks at which model should be serving.", low=0.05, high=60
     )
+    tuning_budget_s: float = _setting(
+        1.5,
+        "Seconds of computing for measuring the ways to run a kind of network, once a machine. "
+        "0: the first right way is taken.",
+        low=0,
+        high=600,
+    )
     max_photo_bytes: int = _setting(64 * 2**20, "Largest file read as a photo, in bytes.", low=1024, high=2**31)
     max_photo_pixels: int = _setting(
         100_000_000, "Largest image decoded, in pixels (width x height).", low=1024, high=2**31
@@ -140,6 +147,11 @@ class Settings:
     def runs_dir(self) -> Path:
         """The folder of the training runs: dataset snapshot and checkpoints, one folder a run."""
         return self.home / "runs"
+
+    @property
+    def tuning_dir(self) -> Path:
+        """The folder of what this machine has measured of the ways to run networks."""
+        return self.home / "tuning"
 
     @property
     def logs_dir(self) -> Path:

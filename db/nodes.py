@@ -29,6 +29,12 @@ class NodeReport:
     model_error: str | None = None
     serves_since: datetime | None = None
     beside_id: int | None = None
+    variant: str | None = None
+    """How the model that serves is run."""
+    images_per_s: float | None = None
+    """Measured when that was chosen."""
+    tuning_cached: bool | None = None
+    """Whether it was known when the model was loaded, and not measured then."""
 
 
 def report_node(session: Session, report: NodeReport, now: datetime, *, advanced: bool) -> None:

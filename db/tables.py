@@ -470,6 +470,9 @@ class Worker(Base):
     model_error: Mapped[str | None] = mapped_column(Text)  # why the model that should serve does not, here
     serves_since: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when this generation was put in its place
     beside_id: Mapped[int | None] = mapped_column(BigInteger)  # the model that stands beside it, once it is loaded
+    variant: Mapped[str | None] = mapped_column(String(60))  # how the model that serves is run
+    images_per_s: Mapped[float | None]  # measured when that was chosen
+    tuning_cached: Mapped[bool | None]  # whether it was known when the model was loaded, and not measured then
     started_at: Mapped[datetime] = mapped_column(UtcDateTime)
     seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
     advanced_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

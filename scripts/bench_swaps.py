@@ -238,8 +238,8 @@ def _make_models(fleet: BenchFleet) -> Iterator[str]:
         rule = replace(artifact.manifest.rule, threshold=-1.0 if number % 2 else 2.0, margin=0.0)
         manifest = replace(artifact.manifest, seed=1000 + number, rule=rule)
         module = artifact.load_module(torch.device("cpu"))
-        copies = ((bfloat16, artifact.load_frozen(bfloat16)) for bfloat16 in (False, True))
-        frozen = {bfloat16: copy for bfloat16, copy in copies if copy is not None}
+        copies = ((each, artifact.load_frozen(each)) for each in (torch.float32, torch.bfloat16))
+        frozen = {precision: copy for precision, copy in copies if copy is not None}
         data = pack_artifact(module, manifest, artifact.gallery, artifact.golden, artifact.detector, frozen)
         with _staged(fleet.settings.home, data) as staged:
             sha256 = store.put(staged)

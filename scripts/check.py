@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from core.errors import FacefleetError
 from core.settings import Settings
@@ -27,6 +28,8 @@ class Finding:
     """What was found."""
     remedy: str | None = None
     """The command that mends it."""
+    figures: dict[str, Any] | None = None
+    """What `detail` says in numbers, for --json; JSON values."""
 
 
 Check = Callable[[Settings], list[Finding]]
@@ -43,9 +46,9 @@ def run_check(name: str, check: Check, settings: Settings) -> list[Finding]:
         return [Finding(level=Level.FAIL, name=name, detail=detail, remedy="make setup")]
 
 
-def ok(name: str, detail: str) -> Finding:
+def ok(name: str, detail: str, figures: dict[str, Any] | None = None) -> Finding:
     """Return a finding that all is well."""
-    return Finding(level=Level.OK, name=name, detail=detail)
+    return Finding(level=Level.OK, name=name, detail=detail, figures=figures)
 
 
 def warn(name: str, detail: str, remedy: str | None = None) -> Finding:

@@ -13,7 +13,7 @@ from scripts.waiting import FRESH_S, fresh_nodes
 if TYPE_CHECKING:
     from db.engine import Database
 
-_NO_DATABASE = "the database is not made yet"
+NO_DATABASE = "the database is not made yet"
 _UP = "facefleet up"
 
 
@@ -21,9 +21,9 @@ def check_database(settings: Settings) -> list[Finding]:
     """Does the database answer, with the tables of this version?"""
     from db import schema
 
-    if _is_missing(settings):
-        return [warn("database", _NO_DATABASE, "facefleet db upgrade")]
-    with _open(settings) as database:
+    if is_database_missing(settings):
+        return [warn("database", NO_DATABASE, "facefleet db upgrade")]
+    with open_ledger(settings) as database:
         schema.check(database)
         return [ok("database", f"{database.shown_url} answers, schema {schema.head_revision()}")]
 
@@ -51,9 +51,9 @@ def check_model(settings: Settings) -> list[Finding]:
     from core.models.store import ModelStore
     from db.registry import serving_model
 
-    if _is_missing(settings):
-        return [warn("model", _NO_DATABASE, "facefleet db upgrade")]
-    with _open(settings) as database, database.read() as session:
+    if is_database_missing(settings):
+        return [warn("model", NO_DATABASE, "facefleet db upgrade")]
+    with open_ledger(settings) as database, database.read() as session:
         serving = serving_model(session)
     if serving is None:
         return [warn("model", "none is active: photos wait", "facefleet retrain --wait")]
@@ -67,9 +67,9 @@ def check_workers(settings: Settings) -> list[Finding]:
     from db.registry import serving_model
     from db.swaps import open_failures
 
-    if _is_missing(settings):
-        return [warn("workers", _NO_DATABASE, "facefleet db upgrade")]
-    with _open(settings) as database, database.read() as session:
+    if is_database_missing(settings):
+        return [warn("workers", NO_DATABASE, "facefleet db upgrade")]
+    with open_ledger(settings) as database, database.read() as session:
         now = utc_now()
         workers, trainers = (fresh_nodes(session, role, now) for role in ("identify", "train"))
         serving = serving_model(session)
@@ -103,9 +103,9 @@ def check_work(settings: Settings, *, redis_answers: bool = True) -> list[Findin
     from db.clock import LedgerClock
     from db.health import read_health
 
-    if _is_missing(settings):
-        return [warn("work", _NO_DATABASE, "facefleet db upgrade")]
-    with _open(settings) as database, database.read() as session:
+    if is_database_missing(settings):
+        return [warn("work", NO_DATABASE, "facefleet db upgrade")]
+    with open_ledger(settings) as database, database.read() as session:
         health = read_health(session, LedgerClock(database)(), settings.lease_s, redis_answers=redis_answers)
     if health.stall is not None:
         return [fail("work", health.stall)]
@@ -121,13 +121,14 @@ SERVICE_CHECKS: dict[str, Check] = {
 """The checks by name, in the order of the report; `check_work` comes after them."""
 
 
-def _is_missing(settings: Settings) -> bool:
+def is_database_missing(settings: Settings) -> bool:
     """Whether the embedded database was never made; looking at it would make it."""
     return not settings.database_url and not (settings.home / "facefleet.db").exists()
 
 
 @contextmanager
-def _open(settings: Settings) -> Iterator["Database"]:
+def open_ledger(settings: Settings) -> Iterator["Database"]:
+    """Open the database for one look."""
     from db.engine import Database
 
     database = Database.from_settings(settings)

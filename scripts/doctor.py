@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -29,16 +29,21 @@ def doctor(invocation: Invocation) -> None:
     findings = _examine()
     failed = any(finding.level is Level.FAIL for finding in findings)
     if invocation.as_json:
-        checks = [{"name": f.name, "level": f.level, "detail": f.detail, "remedy": f.remedy} for f in findings]
-        write_json({"ok": not failed, "checks": checks})
+        write_json({"ok": not failed, "checks": [_document(finding) for finding in findings]})
     else:
         _print(make_console(), findings)
     if failed:
         raise click.exceptions.Exit(ExitCode.FAILURES)
 
 
+def _document(finding: Finding) -> dict[str, Any]:
+    document = {"name": finding.name, "level": finding.level, "detail": finding.detail, "remedy": finding.remedy}
+    return document if finding.figures is None else {**document, "figures": finding.figures}
+
+
 def _examine() -> list[Finding]:
     """Run every check; one that breaks hides no other."""
+    from scripts.check_engine import ENGINE_CHECKS
     from scripts.check_machine import MACHINE_CHECKS
     from scripts.check_services import SERVICE_CHECKS, check_work
 
@@ -52,7 +57,7 @@ def _examine() -> list[Finding]:
         redis_failed = any(finding.name == "redis" and finding.level is Level.FAIL for finding in findings)
         return check_work(settings, redis_answers=not redis_failed)
 
-    checks = {**MACHINE_CHECKS, **SERVICE_CHECKS, "work": look_at_work}
+    checks = {**MACHINE_CHECKS, **SERVICE_CHECKS, **ENGINE_CHECKS, "work": look_at_work}
     with show_progress("Checking", len(checks)) as bar:
         for done, (name, check) in enumerate(checks.items()):
             bar.update(done=done, note=name)

@@ -1,4 +1,4 @@
-"""Runs a model over photos in this process, as a worker does, for commands that measure it. Stores nothing."""
+"""Runs a model over photos in this process, as a worker does, for commands that measure it. Stores no result."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -34,11 +34,20 @@ def open_recogniser(
     from core.images.decode import DecodeLimits
     from core.images.read import PhotoReader
     from core.models.engine import load_engine
+    from core.models.known import Known
+    from core.models.tuning_cache import TuningCache
     from core.recognise import Recogniser
 
     place = device or ("cuda:0" if torch.cuda.is_available() else "cpu")
     with show_progress(label):
-        engine = load_engine(artifact, sha256, place, batch_size=settings.batch_size)
+        engine = load_engine(
+            artifact,
+            sha256,
+            place,
+            batch_size=settings.batch_size,
+            tuning_budget_s=settings.tuning_budget_s,
+            known=Known(TuningCache.from_settings(settings)),
+        )
     recogniser = Recogniser(
         PhotoReader(max_bytes=settings.max_photo_bytes),
         engine,

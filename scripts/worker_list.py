@@ -59,6 +59,7 @@ def _document(
         "model": model_version(row.model_id) if row.model_id else None,
         "generation": row.generation,
         "serves_since": _time(row.serves_since),
+        "engine": _engine(row),
         "current": is_current(row, serving.generation if serving else None),
         "beside": model_version(row.beside_id) if row.beside_id else None,
         "failed_swaps": [failure_document(failure) for failure in failures],
@@ -66,6 +67,13 @@ def _document(
         "silent": is_silent(row, now),
         "advanced_at": _time(row.advanced_at),
     }
+
+
+def _engine(row: "Worker") -> dict[str, Any] | None:
+    """How a worker runs its model; None of what serves none."""
+    if row.variant is None:
+        return None
+    return {"variant": row.variant, "images_per_s": row.images_per_s, "cached": row.tuning_cached}
 
 
 def _serving(serving: "ServingModel | None") -> dict[str, Any] | None:
@@ -88,7 +96,8 @@ def _print(
     from db.ids import model_version
 
     console = make_console()
-    table = make_table(["Process", "Role", "Device", "Model", ">Generation", "Swap", "Work advanced", "Seen"])
+    headings = ["Process", "Role", "Device", "Model", ">Generation", "Swap", "Runs as", ">Images/s"]
+    table = make_table([*headings, "Work advanced", "Seen"])
     for row in rows:
         add_row(
             table,
@@ -98,6 +107,8 @@ def _print(
             model_version(row.model_id) if row.model_id else None,
             row.generation,
             _swap(row, failures[row.name], serving, now),
+            f"{row.variant}{' (cached)' if row.tuning_cached else ''}" if row.variant else None,
+            f"{row.images_per_s:,.0f}" if row.images_per_s else None,
             show_ago(row.advanced_at, now),
             show_ago(row.seen_at, now),
         )

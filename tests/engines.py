@@ -15,6 +15,8 @@ class StubEngine:
 
     device = "cpu"
     variant = "stub"
+    images_per_s = 100.0
+    tuning_cached = False
 
     def __init__(self, sha256: str, faces: FacesMode = FacesMode.CROP) -> None:
         self.sha256 = sha256

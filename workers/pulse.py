@@ -51,9 +51,10 @@ class SlotReporter:
 
     def report(self) -> None:
         """Write the row, and which models cannot be loaded here, in a transaction of its own."""
+        failures = self.failures()  # before the row is made: one that comes in between is told by the row alone
         with self._database.write() as session:
             self.write(session, advanced=False)
-            swaps.report_failures(session, self.name, self.failures(), self._clock())
+            swaps.report_failures(session, self.name, failures, self._clock())
 
     def report_stop(self) -> None:
         """Note that the slot stops on purpose."""
@@ -77,6 +78,9 @@ class SlotReporter:
             model_error=self._watch.error if self._watch else None,
             serves_since=self._times.at(serving.since_s) if serving else None,
             beside_id=beside.version if beside else None,
+            variant=serving.engine.variant if serving else None,
+            images_per_s=serving.engine.images_per_s if serving else None,
+            tuning_cached=serving.engine.tuning_cached if serving else None,
         )
 
     def failures(self) -> tuple[swaps.FailedSwap, ...]:

@@ -122,9 +122,10 @@ class _Recognition:
         from core.models.engine import load_engine
         from core.models.known import Known
         from core.models.store import ModelStore
+        from core.models.tuning_cache import TuningCache
 
         settings = spec.settings
-        store, known = ModelStore.from_settings(settings), Known()
+        store, known = ModelStore.from_settings(settings), Known(TuningCache.from_settings(settings))
         self._settings = settings
         self._reader = PhotoReader.from_settings(settings)
         self._limits = DecodeLimits.from_settings(settings)
@@ -140,6 +141,7 @@ class _Recognition:
                     spec.torch_device,
                     batch_size=settings.batch_size,
                     threads=spec.threads,
+                    tuning_budget_s=settings.tuning_budget_s,
                     known=known,
                 )
 

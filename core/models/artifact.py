@@ -21,7 +21,7 @@ from core.models.parity import Outputs
 _CROPS, _EMBEDDINGS, _LOGITS = "golden_crops.u8", "golden_embeddings.f32", "golden_logits.f32"
 _MEMBERS = (MANIFEST, GALLERY, _CROPS, _EMBEDDINGS, _LOGITS)
 _DETECTOR = "detector.onnx"
-_FROZEN = {False: "frozen_float32.pt", True: "frozen_bfloat16.pt"}
+_FROZEN = {torch.float32: "frozen_float32.pt", torch.bfloat16: "frozen_bfloat16.pt"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +44,8 @@ class Artifact:
     golden: Golden
     load_module: Callable[[torch.device], torch.jit.ScriptModule]
     """Loads the network onto a device; every call gives a copy of its own."""
-    load_frozen: Callable[[bool], torch.jit.ScriptModule | None]
-    """Loads the network frozen, onto the CPU; told whether it is to compute in bfloat16. None where there is no such
+    load_frozen: Callable[[torch.dtype], torch.jit.ScriptModule | None]
+    """Loads the network frozen, onto the CPU; told the precision that it is to compute in. None where there is no such
     copy."""
     detector: bytes | None
     """The file of the detector's weights; None when the model takes whole photos."""
@@ -57,11 +57,11 @@ def pack_artifact(
     gallery: NDArray[np.float32],
     golden: Golden,
     detector: bytes | None = None,
-    frozen: Mapping[bool, torch.jit.ScriptModule] | None = None,
+    frozen: Mapping[torch.dtype, torch.jit.ScriptModule] | None = None,
 ) -> bytes:
     """Put everything into one file's bytes; what it holds is in `Artifact`.
 
-    Frozen copies are given by whether they compute in bfloat16.
+    Frozen copies are given by the precision that they compute in: float32 and bfloat16.
     """
     arrays: dict[str, NDArray[np.generic]] = {
         GALLERY: gallery,
@@ -72,7 +72,7 @@ def pack_artifact(
     extra = {name: np.ascontiguousarray(array).tobytes() for name, array in arrays.items()}
     if detector is not None:
         extra[_DETECTOR] = detector
-    extra |= {_FROZEN[bfloat16]: _saved(copy, {}) for bfloat16, copy in (frozen or {}).items()}
+    extra |= {_FROZEN[precision]: _saved(copy, {}) for precision, copy in (frozen or {}).items()}
     return _saved(module, {MANIFEST: manifest.to_json().encode(), **extra})
 
 
@@ -103,7 +103,7 @@ def unpack_artifact(data: bytes) -> Artifact:
         gallery=gallery,
         golden=Golden(crops=crops, outputs=outputs),
         load_module=lambda device: _load_module(data, device),
-        load_frozen=lambda bfloat16: _load_frozen(data, bfloat16),
+        load_frozen=lambda precision: _load_frozen(data, precision),
         detector=_detector(members, manifest),
     )
 
@@ -123,8 +123,10 @@ def _saved(module: torch.jit.ScriptModule, extra: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def _load_frozen(data: bytes, bfloat16: bool) -> torch.jit.ScriptModule | None:
-    name = _FROZEN[bfloat16]
+def _load_frozen(data: bytes, precision: torch.dtype) -> torch.jit.ScriptModule | None:
+    name = _FROZEN.get(precision)
+    if name is None:
+        return None
     found = read_members(io.BytesIO(data), len(data), (), optional=(name,))
     return _load_module(found[name], torch.device("cpu")) if found else None
 

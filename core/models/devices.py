@@ -1,8 +1,11 @@
-"""Which torch device a name means, and whether this machine has it."""
+"""Which torch device a name means, whether this machine has it, and what it is."""
+
+from dataclasses import dataclass
 
 import torch
 
 from core.errors import SettingError
+from core.machine import cpu_name
 from core.models.variants import VARIANTS
 
 
@@ -25,3 +28,43 @@ def find_device(name: str) -> torch.device:
     if (device.index or 0) >= found:
         raise SettingError(f"There is no {name}: torch sees {found} CUDA devices here. Use `cpu`, or check the driver.")
     return device
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceDescription:
+    """What decides how fast a device runs a network, beside the network."""
+
+    name: str
+    """The processor's or GPU's name."""
+    capabilities: tuple[str, ...]
+    """Instructions that a processor has, sorted; a GPU's compute capability."""
+    threads: int
+    """Cores that a network may use in this process; 0 on a GPU."""
+    libraries: tuple[str, ...]
+    """What computes there, with versions."""
+
+
+def describe_device(device: torch.device) -> DeviceDescription:
+    """Return what a device of this machine is, for this process."""
+    torch_version = f"torch {torch.__version__}"
+    if device.type == "cuda":
+        cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+        major, minor = torch.cuda.get_device_capability(device)
+        return DeviceDescription(
+            name=torch.cuda.get_device_name(device),
+            capabilities=(f"sm_{major}{minor}",),
+            threads=0,
+            libraries=(torch_version, f"cuda {torch.version.cuda}", f"cudnn {cudnn}"),
+        )
+    capabilities = torch.cpu.get_capabilities()
+    return DeviceDescription(
+        name=cpu_name(),
+        capabilities=tuple(sorted(name for name, has in capabilities.items() if has is True)),
+        threads=torch.get_num_threads(),
+        libraries=(torch_version,),
+    )
+
+
+def local_devices() -> list[torch.device]:
+    """Return the devices of this machine that models may run on."""
+    return [torch.device("cpu"), *(torch.device("cuda", index) for index in range(torch.cuda.device_count()))]

@@ -4,7 +4,6 @@ Does not decide whose faces they are, and does not choose which model serves.
 """
 
 import hashlib
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,16 +26,13 @@ from core.models.artifact import Artifact, unpack_artifact
 from core.models.devices import find_device
 from core.models.known import Known
 from core.models.manifest import Manifest
-from core.models.variants import Runner, Variant, fastest_runner, variants_for, warm_runner
-
-TUNING_BUDGET_S = 1.5
-"""Time at load for measuring variants; a batch of 32 takes the compact network about 0.1 s on one core."""
+from core.models.tuner import tuned_runner
+from core.models.variants import Runner, Variant, variants_for
+from core.settings import Settings
 
 CROPS_A_THREAD = 8
 """What a CPU core computes on at once. Of batches of 8, 16 and 32, one core (AMX) took 0.32, 0.35 and 0.30 ms a crop
 (compact), 1.6, 1.4 and 2.2 ms (seed), 3.0, 2.9 and 3.4 ms (face-reidentification-retail-0095): more leave its cache."""
-
-_log = logging.getLogger(__name__)
 
 
 class Engine:
@@ -52,6 +48,8 @@ class Engine:
         batch_size: int,
         buckets: Sequence[int],
         detector: Detector | None = None,
+        images_per_s: float | None = None,
+        tuning_cached: bool = False,
     ) -> None:
         self.manifest = manifest
         """What the model is."""
@@ -63,6 +61,10 @@ class Engine:
         """Where it runs: `cpu`, `cuda:0`, ..."""
         self.variant = runner.variant.name
         """How it runs: the fastest way that was found right."""
+        self.images_per_s = images_per_s
+        """Crops a second when this way was chosen, on a CPU a second of computing; None where that is not known."""
+        self.tuning_cached = tuning_cached
+        """Whether the way was known from a model of its kind, and not measured when this one was loaded."""
         self.batch_size = batch_size
         """Crops that it is best given at once; they are run in sizes that suit the device."""
         self.detector = detector
@@ -137,7 +139,7 @@ def load_engine(
     batch_size: int,
     threads: int | None = None,
     variants: Sequence[Variant] | None = None,
-    tuning_budget_s: float = TUNING_BUDGET_S,
+    tuning_budget_s: float = Settings.tuning_budget_s,
     known: Known | None = None,
 ) -> Engine:
     """Load a model: verify its bytes, find the fastest right way to run it, warm every batch size.
@@ -172,19 +174,18 @@ def load_engine(
     known = known or Known()
     with _device_errors(device):
         artifact = unpack_artifact(_read_verified(path, sha256))
-        runner = _warm_as_known(artifact, place, buckets, known)
-        if runner is None:
-            runner = fastest_runner(artifact, place, variants or variants_for(place), buckets, tuning_budget_s)
-            known.learn(artifact.manifest, runner.variant)
+        tuned = tuned_runner(artifact, place, variants or variants_for(place), buckets, tuning_budget_s, known)
         detector = _detector(artifact, device, known)
     return Engine(
-        runner=runner,
+        runner=tuned.runner,
         manifest=artifact.manifest,
         gallery=artifact.gallery,
         sha256=sha256,
         batch_size=batch_size,
         buckets=buckets,
         detector=detector,
+        images_per_s=tuned.tuning.images_per_s,
+        tuning_cached=tuned.was_known,
     )
 
 
@@ -193,20 +194,6 @@ def _buckets(batch_size: int, place: torch.device) -> list[int]:
     if place.type == "cpu":
         return [min(batch_size, CROPS_A_THREAD * torch.get_num_threads())]
     return sorted({max(1, batch_size // 4), (batch_size + 1) // 2, batch_size})
-
-
-def _warm_as_known(artifact: Artifact, place: torch.device, buckets: Sequence[int], known: Known) -> Runner | None:
-    """Run a model as others of its kind run best; None when that is not known, or not right for this one."""
-    variant = known.variant_of(artifact.manifest)
-    if variant is None:
-        return None
-    try:
-        return warm_runner(artifact, variant, place, buckets)
-    except (ModelParityError, RuntimeError) as refusal:
-        if is_out_of_memory(refusal):
-            raise
-        _log.warning("variant %s, the best of earlier models of this kind, refused: %s", variant.name, refusal)
-    return None
 
 
 def _detector(artifact: Artifact, device: str, known: Known) -> Detector | None:

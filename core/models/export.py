@@ -150,9 +150,9 @@ def write_artifact(
     noise = _draw_noise(manifest.input_size_px)
     on_noise = Golden(crops=noise, outputs=_answer(eager, noise))
     for name, compiled in (
-        ("scripted", frozen[False]),
+        ("scripted", frozen[torch.float32]),
         ("reloaded", torch.jit.freeze(reloaded.load_module(_CPU))),
-        ("frozen", cast("torch.jit.ScriptModule", reloaded.load_frozen(False))),
+        ("frozen", cast("torch.jit.ScriptModule", reloaded.load_frozen(torch.float32))),
     ):
         _check_agrees(compiled, golden, on_noise, f"The {name} network")
     with staged.open("wb") as file:
@@ -168,22 +168,22 @@ def _in_eval_mode(network: nn.Module) -> nn.Module:
     return copy.deepcopy(network).cpu().eval()
 
 
-def _frozen_copies(scripted: torch.jit.ScriptModule, artifact: Artifact) -> dict[bool, torch.jit.ScriptModule]:
-    """Freeze a network in each precision in which it answers right; by whether that is bfloat16.
+def _frozen_copies(scripted: torch.jit.ScriptModule, artifact: Artifact) -> dict[torch.dtype, torch.jit.ScriptModule]:
+    """Freeze a network in each precision in which it answers right on a CPU.
 
     Args:
         scripted: left as it is.
         artifact: holds it, so that a copy of its own can be turned into bfloat16.
     """
-    copies = {False: freeze_network(scripted, bfloat16=False)}
+    copies = {torch.float32: freeze_network(scripted, torch.float32)}
     golden = artifact.golden
     try:
-        low = freeze_network(artifact.load_module(_CPU), bfloat16=True)
+        low = freeze_network(artifact.load_module(_CPU), torch.bfloat16)
         check_parity(golden.outputs, _answer(low, golden.crops), BFLOAT16_TOLERANCE, "The network in bfloat16")
     except ModelParityError as refusal:
         _log.info("the model gets no copy in bfloat16: %s", refusal)
         return copies
-    return {**copies, True: low}
+    return {**copies, torch.bfloat16: low}
 
 
 def draw_golden_crops(size_px: int) -> NDArray[np.uint8]:

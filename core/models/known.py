@@ -1,4 +1,4 @@
-"""What a process learned from the models that it loaded: how networks of a kind run best, and the detectors at hand.
+"""What is known from models that were loaded before: how networks of a kind run best, and the detectors at hand.
 
 A model that is swapped in is mostly of the same kind as the one before: to measure the ways to run it again would take
 ten times what loading it does.
@@ -9,26 +9,41 @@ from weakref import WeakValueDictionary
 
 if TYPE_CHECKING:
     from core.faces.detect import Detector
-    from core.models.manifest import Manifest
-    from core.models.variants import Variant
-
-Kind = tuple[str, int, int]
+    from core.models.tuning import Tuning, TuningKey
+    from core.models.tuning_cache import TuningCache
 
 
 class Known:
-    """One process's knowledge, of models on one device."""
+    """One process's knowledge, of models on one device.
 
-    def __init__(self) -> None:
-        self._variants: dict[Kind, Variant] = {}
+    Args:
+        cache: what all processes of this machine know of tunings; None: this one learns for itself.
+    """
+
+    def __init__(self, cache: "TuningCache | None" = None) -> None:
+        self._cache = cache
+        self._tunings: dict[TuningKey, Tuning] = {}
         self._detectors: WeakValueDictionary[str, Detector] = WeakValueDictionary()
 
-    def variant_of(self, manifest: "Manifest") -> "Variant | None":
-        """Return the way in which networks of this kind ran best; None for the first of its kind."""
-        return self._variants.get(_kind(manifest))
+    def tuning(self, key: "TuningKey", budget_s: float) -> "Tuning | None":
+        """Return how networks of a kind ran best; None for the first of its kind.
 
-    def learn(self, manifest: "Manifest", variant: "Variant") -> None:
-        """Remember how a network of a kind ran best."""
-        self._variants[_kind(manifest)] = variant
+        Args:
+            key: the kind, and where it runs.
+            budget_s: seconds that there are for measuring. What another process measured is not taken where more time
+                might find something faster.
+        """
+        if key not in self._tunings and self._cache is not None:
+            kept = self._cache.find(key)
+            if kept is not None and not kept.leaves_open(budget_s):
+                self._tunings[key] = kept
+        return self._tunings.get(key)
+
+    def learn(self, key: "TuningKey", tuning: "Tuning") -> None:
+        """Remember how networks of a kind ran best."""
+        self._tunings[key] = tuning
+        if self._cache is not None:
+            self._cache.store(key, tuning)
 
     def detector(self, data: bytes, sha256: str, device: str) -> "Detector":
         """Return a detector of these weights: one that another model uses, or a new one.
@@ -47,8 +62,3 @@ class Known:
         if found is None:
             found = self._detectors[sha256] = load_detector(data, device)
         return found
-
-
-def _kind(manifest: "Manifest") -> Kind:
-    """What decides how fast a network runs: its architecture and sizes, and not its weights or whom it knows."""
-    return manifest.backbone, manifest.input_size_px, manifest.embedding_dim

@@ -1,13 +1,6 @@
-"""The ways to run one TorchScript network on a device, and choosing the fastest that answers right.
+"""The ways to run one TorchScript network on a device. Which is the fastest is found out by core/models/tuner.py."""
 
-Which is fastest depends on the network and the chip, so it is measured at load, not guessed: oneDNN's fusion with
-channels_last gave 1.4x (compact), 1.7x (seed) and 4.1x (face-reidentification-retail-0095) over eager on one core, yet
-0.9x without channels_last (compact).
-"""
-
-import logging
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -16,12 +9,9 @@ import torch
 from torch import Tensor
 
 from core.errors import ModelParityError
-from core.memory import is_out_of_memory
 from core.models.artifact import Artifact, Golden
 from core.models.freezing import freeze_network
 from core.models.parity import BFLOAT16_TOLERANCE, SERVING_TOLERANCE, Outputs, Tolerance, check_parity
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,13 +26,14 @@ class Variant:
     """Let oneDNN fuse chains of operators while the network is warmed up."""
     optimised: bool = False
     """Rewrite the graph for inference after loading (a module so rewritten saves, but does not load)."""
-    bfloat16: bool = False
-    """Let the backbone compute in bfloat16; the crops' preparation, the head and all answers stay float32."""
+    precision: torch.dtype = torch.float32
+    """What the backbone computes in; the crops' preparation, the head and all answers stay float32."""
 
     @property
     def tolerance(self) -> Tolerance:
         """How far its answers may lie from the golden ones, which are float32."""
-        return BFLOAT16_TOLERANCE if self.bfloat16 else SERVING_TOLERANCE
+        # float16 keeps 10 bits of mantissa, as TF32 does: off by 0.0003 where bfloat16 is by 0.002 (compact, on a CPU).
+        return BFLOAT16_TOLERANCE if self.precision is torch.bfloat16 else SERVING_TOLERANCE
 
 
 _FUSED = Variant(name="onednn", onednn_fusion=True)
@@ -50,12 +41,14 @@ _FUSED_CHANNELS_LAST = Variant(name="onednn_channels_last", layout=torch.channel
 _OPTIMISED = Variant(name="optimised", optimised=True)
 _CHANNELS_LAST = Variant(name="channels_last", layout=torch.channels_last)
 PLAIN = Variant(name="plain")
-_BF16_FUSED = Variant(name="bf16_onednn", onednn_fusion=True, bfloat16=True)
+_BF16_FUSED = Variant(name="bf16_onednn", onednn_fusion=True, precision=torch.bfloat16)
 _BF16_FUSED_CHANNELS_LAST = Variant(
-    name="bf16_onednn_channels_last", layout=torch.channels_last, onednn_fusion=True, bfloat16=True
+    name="bf16_onednn_channels_last", layout=torch.channels_last, onednn_fusion=True, precision=torch.bfloat16
 )
-_BF16_CHANNELS_LAST = Variant(name="bf16_channels_last", layout=torch.channels_last, bfloat16=True)
-_BF16_PLAIN = Variant(name="bf16", bfloat16=True)
+_BF16_CHANNELS_LAST = Variant(name="bf16_channels_last", layout=torch.channels_last, precision=torch.bfloat16)
+_BF16_PLAIN = Variant(name="bf16", precision=torch.bfloat16)
+_FP16_CHANNELS_LAST = Variant(name="fp16_channels_last", layout=torch.channels_last, precision=torch.float16)
+_FP16_PLAIN = Variant(name="fp16", precision=torch.float16)
 
 VARIANTS = {
     "cpu": (
@@ -69,7 +62,7 @@ VARIANTS = {
         _BF16_PLAIN,
         PLAIN,
     ),
-    "cuda": (_BF16_CHANNELS_LAST, _CHANNELS_LAST, _BF16_PLAIN, PLAIN),
+    "cuda": (_BF16_CHANNELS_LAST, _FP16_CHANNELS_LAST, _CHANNELS_LAST, _BF16_PLAIN, _FP16_PLAIN, PLAIN),
 }
 """By device type, the likely winner first: when the time to measure is short, the later ones are not tried."""
 _BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
@@ -86,7 +79,9 @@ def variants_for(device: torch.device) -> tuple[Variant, ...]:
     else:
         capabilities = torch.cpu.get_capabilities()
         has_bfloat16 = any(capabilities.get(name, False) for name in _BF16_INSTRUCTIONS)
-    return tuple(variant for variant in VARIANTS[device.type] if has_bfloat16 or not variant.bfloat16)
+    return tuple(
+        variant for variant in VARIANTS[device.type] if has_bfloat16 or variant.precision is not torch.bfloat16
+    )
 
 
 class Runner:
@@ -94,9 +89,9 @@ class Runner:
 
     def __init__(self, artifact: Artifact, variant: Variant, device: torch.device) -> None:
         # Frozen copies are for CPUs: what a graph holds stays on the device that it was frozen on.
-        module = artifact.load_frozen(variant.bfloat16) if device.type == "cpu" else None
+        module = artifact.load_frozen(variant.precision) if device.type == "cpu" else None
         if module is None:
-            module = freeze_network(artifact.load_module(device), bfloat16=variant.bfloat16)
+            module = freeze_network(artifact.load_module(device), variant.precision)
         self._module = torch.jit.optimize_for_inference(module) if variant.optimised else module
         self.variant = variant
         self.device = device
@@ -134,83 +129,23 @@ def to_outputs(answer: object) -> Outputs:
     return Outputs(embeddings=embeddings.cpu().numpy(), logits=logits.cpu().numpy())
 
 
-def fastest_runner(
-    artifact: Artifact, device: torch.device, variants: Sequence[Variant], buckets: Sequence[int], budget_s: float
-) -> Runner:
-    """Load, warm, check and time the variants; keep the fastest that answers right.
-
-    Args:
-        artifact: what to run.
-        device: where.
-        variants: tried in this order, at least one.
-        buckets: batch sizes that will be used, ascending; the last is timed.
-        budget_s: no further variant is begun after this many seconds of computing, once one is right.
-
-    Returns:
-        The runner, warm for every bucket.
-
-    Raises:
-        ModelParityError: none answers as the golden batch says.
-        RuntimeError: the last of them does not even run, or there is no room (`core.memory.is_out_of_memory`).
-    """
-    best: tuple[float, Runner] | None = None
-    refusals: list[Exception] = []
-    clock = _clock_of(device)
-    deadline = clock() + budget_s
-    for variant in variants:
-        if best is not None and clock() > deadline:
-            break
-        try:
-            timed = _timed_runner(artifact, variant, device, buckets[-1])
-        except (ModelParityError, RuntimeError) as refusal:  # a kernel that is missing stops one way, not the model
-            if is_out_of_memory(refusal):
-                raise
-            _log.warning("variant %s refused: %s", variant.name, str(refusal))
-            # Its frames hold what was loaded; kept with it, they would outlive the model.
-            refusals.append(refusal.with_traceback(None))
-            continue
-        best = timed if best is None or timed[0] < best[0] else best
-    if best is None:
-        raise refusals[-1]
-    for bucket in buckets[:-1]:
-        best[1].warm(artifact.golden, bucket)
-    return best[1]
-
-
 def warm_runner(artifact: Artifact, variant: Variant, device: torch.device, buckets: Sequence[int]) -> Runner:
     """Load a network and warm it in one way, without comparing ways.
 
-    Args and Raises: as of `fastest_runner`.
+    Args:
+        artifact: what to run.
+        variant: how.
+        device: where.
+        buckets: batch sizes that will be used, ascending.
+
+    Raises:
+        ModelParityError: it does not answer as the golden batch says.
+        RuntimeError: it does not even run, or there is no room (`core.memory.is_out_of_memory`).
     """
     runner = Runner(artifact, variant, device)
     for bucket in reversed(buckets):
         runner.warm(artifact.golden, bucket)
     return runner
-
-
-def _clock_of(device: torch.device) -> Callable[[], float]:
-    """Return the clock for measuring on a device.
-
-    On a CPU it counts what this thread computes, which neither other processes nor a model that serves meanwhile
-    stretch as they do the clock on the wall. Where a network runs on several cores, that is its share of the work.
-    """
-    return time.thread_time if device.type == "cpu" else time.perf_counter
-
-
-def _timed_runner(artifact: Artifact, variant: Variant, device: torch.device, bucket: int) -> tuple[float, Runner]:
-    """Return a warm runner and the seconds that a batch takes: the better of two runs."""
-    clock = _clock_of(device)
-    runner = Runner(artifact, variant, device)
-    runner.warm(artifact.golden, bucket)
-    size = artifact.manifest.input_size_px
-    crops = torch.zeros((bucket, 3, size, size), dtype=torch.uint8)
-    times: list[float] = []
-    for _ in range(2):
-        begun = clock()
-        runner.answer(crops)
-        times.append(clock() - begun)
-    _log.debug("variant %s: %.1f ms for a batch of %d", variant.name, 1e3 * min(times), bucket)
-    return min(times), runner
 
 
 @contextmanager

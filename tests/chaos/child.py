@@ -124,7 +124,7 @@ def _install_network() -> None:
     engine.Engine = FreeEngine  # type: ignore[attr-defined]
     engine.load_engine = FreeEngine  # type: ignore[attr-defined]
     known = ModuleType("core.models.known")
-    known.Known = object  # type: ignore[attr-defined]
+    known.Known = lambda _cache: None  # type: ignore[attr-defined]
     sys.modules.update({"torch": torch, "core.models.engine": engine, "core.models.known": known})
 
 
@@ -133,6 +133,8 @@ class FreeEngine:
 
     device = "cpu"
     variant = "free"
+    images_per_s = None
+    tuning_cached = False
 
     def __init__(self, _path: Path, sha256: str, _device: str, *, batch_size: int, **_: Any) -> None:
         import numpy as np

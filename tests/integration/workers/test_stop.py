@@ -21,6 +21,7 @@ def test_an_idle_node_stops_with_exit_code_0(sqlite_fleet: SmallFleet, how: sign
 
 
 def test_a_busy_node_finishes_its_chunk_and_stops_with_exit_code_0(fleet: SmallFleet) -> None:
+    """The node that is started then knows how the first one found the model to run best."""
     fleet.add_model()
     node = fleet.start()
     photo = fleet.photos(8) / "0001.png"
@@ -29,13 +30,18 @@ def test_a_busy_node_finishes_its_chunk_and_stops_with_exit_code_0(fleet: SmallF
         manifest.write(f"{photo.with_name('0002.png')}\n" * 992)
     submission = fleet.submit(held.manifest)
     wait_until(lambda: any(chunk.state == ChunkState.CLAIMED for chunk in fleet.chunks()), "a chunk is claimed")
+    wait_until(lambda: fleet.slots_of(node)[0].variant is not None, "the slot says how it runs the model")
+    [measured] = fleet.slots_of(node)
     node.process.send_signal(signal.SIGTERM)
     held.let_go()
     assert node.process.wait(20) == 0
     assert "Traceback" not in node.log
     assert {chunk.state for chunk in fleet.chunks()} == {ChunkState.DONE, ChunkState.QUEUED}
-    fleet.start()
+    later = fleet.start()
     assert fleet.wait_done(submission, sweeping=True).items_faces == 1000
+    [knew] = fleet.slots_of(later)
+    assert (measured.tuning_cached, knew.tuning_cached) == (False, True)
+    assert (knew.variant, knew.images_per_s) == (measured.variant, measured.images_per_s)
 
 
 def test_a_chunk_that_takes_too_long_is_given_back_uncounted(sqlite_fleet: SmallFleet) -> None:

@@ -1,15 +1,22 @@
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from core.clock import utc_now
+from core.models.devices import describe_device
+from core.models.tuning import Candidate, Fate, Tuning, TuningKey
+from core.models.tuning_cache import TuningCache
+from core.models.variants import variants_for
 from core.settings import Settings
 from db.engine import Database
 from db.nodes import NodeReport, report_node
-from db.registry import activate_model, get_model
+from db.registry import activate_model, get_model, register_model
 from db.swaps import FailedSwap, report_failures
-from scripts import check_machine, check_services
+from scripts import check_engine, check_machine, check_services
 from scripts.check import Finding, Level, run_check
 from tests import ledger
 from tests.unit.scripts.runner import Run
@@ -129,6 +136,84 @@ def test_a_model_that_should_stand_beside_and_cannot_be_loaded_is_a_warning(home
     assert levels(findings) == [Level.WARN, Level.OK]
     assert "w/0 cannot load v2, which should stand beside: It is gone." in findings[0].detail
     assert findings[0].remedy == "facefleet model show v2"
+
+
+def _key_here(**changes: Any) -> TuningKey:
+    """What a worker on this machine's CPU measures for."""
+    cpu = torch.device("cpu")
+    place = describe_device(cpu)
+    key = TuningKey(
+        backbone="compact",
+        input_size_px=112,
+        embedding_dim=128,
+        buckets=(8,),
+        device=place.name,
+        capabilities=place.capabilities,
+        threads=1,
+        libraries=place.libraries,
+        variants=tuple(variant.name for variant in variants_for(cpu)),
+    )
+    return replace(key, **changes)
+
+
+TUNING = Tuning(
+    variant="onednn",
+    candidates=(
+        Candidate(variant="plain", fate=Fate.MEASURED, seconds=((8, 0.02),)),
+        Candidate(variant="onednn", fate=Fate.MEASURED, seconds=((8, 0.004),)),
+        Candidate(variant="channels_last", fate=Fate.MEASURED, seconds=((8, 0.01),)),
+        Candidate(variant="bf16", fate=Fate.PARITY, reason="It differs."),
+        Candidate(variant="optimised", fate=Fate.BUDGET),
+    ),
+    budget_s=1.5,
+    measured_at=datetime(2026, 11, 2, 10, 11, tzinfo=UTC),
+)
+
+
+def activate_compact(database: Database) -> None:
+    manifest = {"backbone": "compact", "recipe": "quick", "input_size_px": 112, "embedding_dim": 128}
+    with database.write() as session:
+        model = register_model(session, sha256="c" * 64, manifest=manifest, run_id=None, parent_id=None, now=ledger.NOW)
+        activate_model(session, model, who="test", why="test", now=ledger.NOW)
+
+
+def test_how_the_active_model_is_run_here_is_shown_with_what_was_compared(
+    run: Run, home: Path, database: Database
+) -> None:
+    activate_compact(database)
+    cache = TuningCache(home / "tuning")
+    cache.store(_key_here(), TUNING)
+    elsewhere = [{"device": "Another"}, {"libraries": ("torch 1.0",)}, {"backbone": "seed"}, {"input_size_px": 96}]
+    for change in elsewhere:
+        cache.store(_key_here(**change), TUNING)
+
+    [engine] = [check for check in run("doctor", "--json").document["checks"] if check["name"] == "engine"]
+    assert engine["level"] == "ok"
+    assert engine["detail"] == (
+        f"v1 on {_key_here().device}, 1 thread, 8 crops at once: onednn, 2,000 images/s (measured 2026-11-02 10:11Z); "
+        "others: channels_last 800, plain 400; not right: bf16; not tried, as the time was over: optimised"
+    )
+    figures = engine["figures"]
+    assert (figures["variant"], figures["images_per_s"], figures["threads"]) == ("onednn", 2000.0, 1)
+    assert [each["fate"] for each in figures["candidates"]] == ["measured", "measured", "measured", "parity", "budget"]
+    assert figures["candidates"][0]["seconds"] == {"8": 0.02}
+
+
+def test_slots_with_other_threads_are_shown_apart(home: Path, database: Database) -> None:
+    activate_compact(database)
+    for threads in (1, 2):
+        TuningCache(home / "tuning").store(_key_here(threads=threads), TUNING)
+    findings = check_engine.check_engine(settings(home))
+    assert sorted(finding.figures["threads"] for finding in findings if finding.figures) == [1, 2]
+
+
+def test_a_model_that_was_not_run_here_yet_is_no_problem(home: Path, database: Database) -> None:
+    (finding,) = check_engine.check_engine(settings(home))
+    assert (finding.level, finding.detail) == (Level.OK, "no model is active: none is run")
+    activate_compact(database)
+    (finding,) = check_engine.check_engine(settings(home))
+    assert (finding.level, finding.figures) == (Level.OK, None)
+    assert "how to run v1 was not measured here yet" in finding.detail
 
 
 def activate(database: Database) -> None:

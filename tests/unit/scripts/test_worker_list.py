@@ -64,6 +64,25 @@ def test_each_process_is_listed_with_what_it_serves(run: Run, database: Database
     assert "loading" not in lines["w/0"]
 
 
+def test_it_is_shown_how_each_process_runs_its_model_and_whether_that_was_known(run: Run, database: Database) -> None:
+    model = activate(database, "a" * 64)
+    serves: dict[str, Any] = {"generation": 1, "model_id": model}
+    report(database, "w/0", **serves, variant="onednn", images_per_s=1046.7, tuning_cached=False)
+    report(database, "w/1", **serves, variant="onednn", images_per_s=1046.7, tuning_cached=True)
+    report(database, "w/2")
+    measured = {"variant": "onednn", "images_per_s": 1046.7}
+    workers = run("worker", "list", "--json").document["workers"]
+    assert [worker["engine"] for worker in workers] == [
+        {**measured, "cached": False},
+        {**measured, "cached": True},
+        None,
+    ]
+    lines = {line.split()[0]: line for line in run("worker", "list").out.splitlines() if "/" in line}
+    assert "onednn" in lines["w/0"] and "1,047" in lines["w/0"] and "cached" not in lines["w/0"]
+    assert "onednn (cached)" in lines["w/1"] and "1,047" in lines["w/1"]
+    assert "1,047" not in lines["w/2"]
+
+
 def test_a_process_that_was_not_heard_of_for_a_minute_is_called_silent(run: Run, database: Database) -> None:
     activate(database, "a" * 64)
     report(database, "w/0")

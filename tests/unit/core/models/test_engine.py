@@ -110,8 +110,9 @@ def test_an_engine_says_what_it_is(store: ModelStore) -> None:
     assert engine.variant in {variant.name for variant in VARIANTS["cpu"]}
 
 
-FULL_PRECISION = [variant for variant in VARIANTS["cpu"] if not variant.bfloat16]
-LOW_PRECISION = [variant for variant in VARIANTS["cpu"] if variant.bfloat16]
+FULL_PRECISION = [variant for variant in VARIANTS["cpu"] if variant.precision is torch.float32]
+HALF_PRECISION = [variant for variant in VARIANTS["cuda"] if variant.precision is torch.float16]  # right on CPUs too
+LOW_PRECISION = [variant for variant in VARIANTS["cpu"] if variant.precision is torch.bfloat16]
 
 
 @pytest.mark.parametrize("variant", FULL_PRECISION, ids=lambda variant: variant.name)
@@ -134,7 +135,7 @@ def compact(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelStore, str, 
     return store, store.put(folder / "staged.pt"), servable
 
 
-@pytest.mark.parametrize("variant", LOW_PRECISION, ids=lambda variant: variant.name)
+@pytest.mark.parametrize("variant", [*LOW_PRECISION, *HALF_PRECISION], ids=lambda variant: variant.name)
 def test_low_precision_is_close_and_answers_in_full(
     compact: tuple[ModelStore, str, Servable], variant: Variant
 ) -> None:
@@ -146,12 +147,12 @@ def test_low_precision_is_close_and_answers_in_full(
     assert embeddings.dtype == logits.dtype == np.float32
     assert 1e-6 < np.abs(embeddings - expected.embeddings).max() < 1e-2  # it did compute in another precision
     np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1.0, rtol=1e-5, atol=1e-5)
-    check_parity(expected, Outputs(embeddings=embeddings, logits=logits), BFLOAT16_TOLERANCE, "it")
+    check_parity(expected, Outputs(embeddings=embeddings, logits=logits), variant.tolerance, "it")
 
 
 def test_low_precision_does_not_pass_for_full() -> None:
     assert {variant.tolerance for variant in LOW_PRECISION} == {BFLOAT16_TOLERANCE}
-    assert {variant.tolerance for variant in FULL_PRECISION} == {SERVING_TOLERANCE}
+    assert {variant.tolerance for variant in [*FULL_PRECISION, *HALF_PRECISION]} == {SERVING_TOLERANCE}
 
 
 def test_a_network_that_has_no_backbone_is_run_in_full_precision(store: ModelStore) -> None:
@@ -437,10 +438,13 @@ def test_every_refusal_is_a_model_error_with_a_remedy(store: ModelStore) -> None
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")
-def test_a_gpu_answers_as_the_cpu(store: ModelStore) -> None:
-    sha256 = make_artifact(store)
-    on_gpu = load_engine(store.path(sha256), sha256, "cuda:0", batch_size=8)
-    np.testing.assert_allclose(on_gpu.run(make_crops(9))[0], load(store, sha256).run(make_crops(9))[0], atol=2e-3)
+@pytest.mark.parametrize("variant", VARIANTS["cuda"], ids=lambda variant: variant.name)
+def test_a_gpu_answers_as_the_cpu_in_every_way(compact: tuple[ModelStore, str, Servable], variant: Variant) -> None:
+    store, sha256, _ = compact
+    on_gpu = load_engine(store.path(sha256), sha256, "cuda:0", batch_size=8, variants=[variant])
+    crops = draw_golden_crops(32)
+    expected = load(store, sha256, variants=[PLAIN]).run(crops)[0]
+    np.testing.assert_allclose(on_gpu.run(crops)[0], expected, atol=variant.tolerance.embedding)
 
 
 def test_loading_does_not_need_the_file_to_stay(store: ModelStore) -> None:

@@ -40,7 +40,7 @@ def test_frozen_copies_answer_as_the_network_in_their_precision(tmp_path: Path) 
     manifest = make_manifest(input_size_px=32, embedding_dim=network.embedding_dim)
     write_artifact(network, np.eye(3, network.embedding_dim, dtype=np.float32), manifest, tmp_path / "model.pt")
     artifact = unpack_artifact((tmp_path / "model.pt").read_bytes())
-    full, low = artifact.load_frozen(False), artifact.load_frozen(True)
+    full, low = artifact.load_frozen(torch.float32), artifact.load_frozen(torch.bfloat16)
     assert full is not None and low is not None
     golden = artifact.golden
     check_parity(golden.outputs, _answer(full, golden.crops), EXPORT_TOLERANCE, "float32")
@@ -52,8 +52,8 @@ def test_a_network_without_a_backbone_has_no_copy_in_bfloat16(tmp_path: Path) ->
     network = make_network(3)
     write_artifact(network, network.gallery.numpy(), make_manifest(), tmp_path / "model.pt")
     artifact = unpack_artifact((tmp_path / "model.pt").read_bytes())
-    assert artifact.load_frozen(False) is not None
-    assert artifact.load_frozen(True) is None
+    assert artifact.load_frozen(torch.float32) is not None
+    assert artifact.load_frozen(torch.bfloat16) is None
 
 
 @pytest.mark.parametrize("backbone", sorted(NETWORKS))

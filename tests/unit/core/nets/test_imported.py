@@ -203,7 +203,11 @@ def test_the_fastest_way_found_answers_as_openvino(
 
 @pytest.mark.parametrize(
     "variant",
-    [v for v in VARIANTS["cpu"] if v.name in ("onednn_channels_last", "bf16_onednn_channels_last")],
+    [
+        variant
+        for variant in (*VARIANTS["cpu"], *VARIANTS["cuda"])
+        if variant.name in ("onednn_channels_last", "bf16_onednn_channels_last", "fp16_channels_last")
+    ],
     ids=lambda v: v.name,
 )
 def test_full_precision_is_as_good_as_eager_and_low_precision_close(
@@ -212,11 +216,11 @@ def test_full_precision_is_as_good_as_eager_and_low_precision_close(
     _, crops, expected = known
     engine = load_engine(*stored, "cpu", batch_size=2, variants=[variant])
     cosines = (engine.run(crops)[0] * expected).sum(axis=1)
-    if variant.bfloat16:
+    if variant.precision is torch.bfloat16:
         assert 0.998 <= cosines.min() < 0.99999
         assert cosines.mean() >= 0.999
     else:
-        assert cosines.min() >= 0.99999
+        assert cosines.min() >= (0.9999 if variant.precision is torch.float16 else 0.99999)
 
 
 def test_the_real_embedder_has_nothing_left_to_merge(known: tuple[Embedder, np.ndarray, np.ndarray]) -> None:
