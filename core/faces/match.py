@@ -46,7 +46,7 @@ def decide(
     Args:
         embeddings (float32 [N, D]): unit length.
         logits (float32 [N, C]): the classifier's scores; their maximum is the candidate.
-        gallery (float32 [C, D]): one unit row a person, C >= 1.
+        gallery (float32 [C, D] or [C, K, D]): one unit row a person, C >= 1, or several.
         rule: threshold, margin and calibration of the model version.
         top_k: length of the ranking at most, >= 1.
 
@@ -73,19 +73,34 @@ def candidates(
     Args:
         embeddings (float32 [N, D]): unit length, finite.
         logits (float32 [N, C]): finite.
-        gallery (float32 [C, D]): unit rows.
+        gallery (float32 [C, D] or [C, K, D]): unit rows.
 
     Returns:
         candidate (int64 [N]), its cosine similarity (float32 [N]), and the best other person's (float32 [N]; -1 when
         C is 1).
     """
-    similarities = embeddings @ gallery.T  # [N, C]
+    similarities = similarities_to(embeddings, gallery)
     candidate = logits.argmax(axis=1)
     rows = np.arange(len(embeddings))
     similarity = similarities[rows, candidate]
     others = similarities.copy()
     others[rows, candidate] = -1.0
     return candidate, similarity, others.max(axis=1)
+
+
+def similarities_to(embeddings: "NDArray[np.float32]", gallery: "NDArray[np.float32]") -> "NDArray[np.float32]":
+    """Return the cosine similarity of each embedding to each person, float32 [N, C].
+
+    Args:
+        embeddings (float32 [N, D]): unit length.
+        gallery (float32 [C, D] or [C, K, D]): unit rows; of several of one person the most similar counts.
+    """
+    if gallery.ndim == 2:
+        return embeddings @ gallery.T
+    people, each, dim = gallery.shape
+    rows = embeddings @ gallery.reshape(people * each, dim).T
+    most: NDArray[np.float32] = rows.reshape(-1, people, each).max(axis=2)
+    return most
 
 
 def confidences(
@@ -105,9 +120,9 @@ def _check_shapes(
     embeddings: "NDArray[np.float32]", logits: "NDArray[np.float32]", gallery: "NDArray[np.float32]"
 ) -> None:
     shapes = f"embeddings {embeddings.shape}, logits {logits.shape}, gallery {gallery.shape}"
-    if embeddings.ndim != 2 or logits.ndim != 2 or gallery.ndim != 2 or len(gallery) == 0:
-        raise ValueError(f"expected [N, D], [N, C] and [C, D] with C >= 1, not {shapes}")
-    if logits.shape != (len(embeddings), len(gallery)) or embeddings.shape[1] != gallery.shape[1]:
+    if embeddings.ndim != 2 or logits.ndim != 2 or gallery.ndim not in (2, 3) or len(gallery) == 0:
+        raise ValueError(f"expected [N, D], [N, C] and [C, D] or [C, K, D] with C >= 1, not {shapes}")
+    if logits.shape != (len(embeddings), len(gallery)) or embeddings.shape[1] != gallery.shape[-1]:
         raise ValueError(f"shapes do not fit together: {shapes}")
 
 
@@ -120,7 +135,7 @@ def _decide_finite(
 ) -> list[Match]:
     candidate, similarity, runner_up = candidates(embeddings, logits, gallery)
     confidence = confidences(similarity, similarity - runner_up, rule.calibration)
-    similarities = embeddings @ gallery.T
+    similarities = similarities_to(embeddings, gallery)
     nearest = _nearest(similarities, top_k)
     return [
         Match(

@@ -54,7 +54,7 @@ class Engine:
         self.manifest = manifest
         """What the model is."""
         self.gallery = gallery
-        """float32 [C, D], one unit row a class."""
+        """float32 [C, D], one unit row a class; [C, K, D] where a class has several."""
         self.sha256 = sha256
         """Of the artifact's bytes."""
         self.device = str(runner.device)

@@ -24,7 +24,7 @@ class GalleryFile:
 
     manifest: Manifest
     gallery: NDArray[np.float32]
-    """[C, D], one unit row a class."""
+    """[C, D], one unit row a class; [C, K, D] where a class has several."""
 
 
 def open_gallery(path: Path) -> GalleryFile:
@@ -70,20 +70,20 @@ def read_members(file: BinaryIO, size: int, names: Sequence[str], optional: Sequ
 
 
 def read_gallery(members: dict[str, bytes], manifest: Manifest) -> NDArray[np.float32]:
-    """Return the gallery (float32 [C, D]), whose rows are of unit length.
+    """Return the gallery (float32 [C, D], or [C, K, D] with several rows a class), whose rows are of unit length.
 
     Raises:
         ArtifactCorruptError: it does not fit the manifest.
     """
-    gallery = read_array(members, GALLERY, np.float32, (len(manifest.classes), manifest.embedding_dim))
-    lengths = np.linalg.norm(gallery, axis=1)
+    gallery = read_array(members, GALLERY, np.float32, (len(manifest.classes), -1, manifest.embedding_dim))
+    lengths = np.linalg.norm(gallery, axis=-1)
     if not (np.abs(lengths - 1.0) <= 1e-3).all():
         raise corrupt("its gallery holds rows that are not of unit length")
-    return gallery
+    return gallery[:, 0] if gallery.shape[1] == 1 else gallery
 
 
 def read_array(members: dict[str, bytes], name: str, dtype: type[N], shape: tuple[int, ...]) -> NDArray[N]:
-    """Give a stored array its type and shape; every dimension is at least 1.
+    """Give a stored array its type and shape; every dimension is at least 1, and one of -1 as large as it takes.
 
     Raises:
         ArtifactCorruptError: it does not have them.

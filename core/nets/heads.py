@@ -8,7 +8,9 @@ from core.nets.servable import FaceNetwork
 
 
 class CosineHead(nn.Module):
-    """Scaled cosines to one prototype a class, as in CosFace (Wang et al., 2018). Scriptable.
+    """Scaled cosines to the prototypes of classes, as in CosFace (Wang et al., 2018). Scriptable.
+
+    A class learns one prototype. It may get several afterwards, of which the nearest counts (`set_prototypes`).
 
     Args:
         classes: C, how many people.
@@ -19,20 +21,30 @@ class CosineHead(nn.Module):
     def __init__(self, classes: int, embedding_dim: int, scale: float) -> None:
         super().__init__()
         self.scale = scale
+        self.each = 1
+        """Prototypes of a class, K; those of one stand one after the other."""
         self.prototypes = nn.Parameter(torch.randn(classes, embedding_dim))
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features (float32 [N, D], of any length) to logits (float32 [N, C])."""
-        return self.scale * F.linear(F.normalize(features, dim=1), F.normalize(self.prototypes, dim=1))
+        cosines = F.linear(F.normalize(features, dim=1), F.normalize(self.prototypes, dim=1))
+        if self.each > 1:
+            cosines = cosines.reshape(cosines.shape[0], -1, self.each).amax(dim=2)
+        return self.scale * cosines
 
     def keep_classes(self, classes: int) -> None:
         """Drop the prototypes of all classes from number `classes` on."""
-        self.prototypes = nn.Parameter(self.prototypes.detach()[:classes].clone())
+        self.prototypes = nn.Parameter(self.prototypes.detach()[: classes * self.each].clone())
 
     def gallery(self) -> Tensor:
-        """Return the unit prototypes, float32 [C, D]."""
+        """Return the unit prototypes, float32 [C, D], or [C, K, D] where a class has several."""
         rows: Tensor = F.normalize(self.prototypes.detach(), dim=1)
-        return rows
+        return rows if self.each == 1 else rows.reshape(-1, self.each, rows.shape[1])
+
+    def set_prototypes(self, prototypes: Tensor) -> None:
+        """Put these (float32 [C, K, D]) in the place of what was learned."""
+        self.each = prototypes.shape[1]
+        self.prototypes = nn.Parameter(prototypes.detach().flatten(0, 1).clone())
 
 
 class CosineNetwork(FaceNetwork):
@@ -62,5 +74,5 @@ class CosineNetwork(FaceNetwork):
         self.head.keep_classes(classes)
 
     def gallery(self) -> Tensor:
-        """Return the unit prototypes, float32 [C, D]."""
+        """Return the unit prototypes, float32 [C, D], or [C, K, D] where a person has several."""
         return self.head.gallery()

@@ -39,7 +39,10 @@ class FaceNetwork(nn.Module):
         raise NotImplementedError
 
     def gallery(self) -> Tensor | None:
-        """Return the people's learned prototypes (float32 [C, D], unit rows); None where the head has none."""
+        """Return the people's prototypes (float32 [C, D] or, with several each, [C, K, D]; unit rows).
+
+        None where the head has none.
+        """
         raise NotImplementedError
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import FaceTooPoorError, NoFaceError
-from core.faces.match import candidates, confidences
+from core.faces.match import candidates, confidences, similarities_to
 from core.faces.rescore import OUTCOMES, outcomes_under
 from core.faces.rule import RejectRule
 from core.records import Example, FaceOutcome
@@ -187,7 +187,7 @@ def _merged(
     person: NDArray[np.int64],
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
     """Score as `candidates` does where several classes are one person ([C]): they are no rivals of each other."""
-    similarities = embeddings @ gallery.T
+    similarities = similarities_to(embeddings, gallery)
     candidate = logits.argmax(axis=1)
     rows = np.arange(len(embeddings))
     similarity = similarities[rows, candidate]

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+_NOD = 0.7  # heads turn further than they nod
+
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentPolicy:
@@ -21,6 +23,9 @@ class AugmentPolicy:
     """Relative change of the scale, each axis for itself."""
     elastic: float = 0.0
     """Deviation of a smooth random displacement, as a share of half the crop's side."""
+    turn: float = 0.0
+    """How far the middle moves against the edges, as a share of half the crop's side: a head that turns; up and down
+    0.7 times as far."""
     flip: bool = False
     """Mirror left-right, every second photo."""
     brightness: float = 0.0
@@ -98,7 +103,16 @@ def _grid(x: Tensor, policy: AugmentPolicy, draw: _Draw) -> Tensor:
     grid = F.affine_grid(torch.stack([row_x, row_y], dim=1), list(x.shape), align_corners=False)
     if policy.elastic:
         grid = grid + smooth_displacement(policy.elastic * draw.normal(2, 5, 5), x.shape[-1])
+    if policy.turn:
+        grid = grid + _turned(grid, policy.turn, draw)
     return grid
+
+
+def _turned(grid: Tensor, turn: float, draw: _Draw) -> Tensor:
+    """Return by how much places (float32 [N, S, S, 2]) move when heads turn: most in the middle, not at the edges."""
+    across, down = draw.uniform() * turn, draw.uniform() * _NOD * turn
+    height = (1.0 - grid.clamp(-1.0, 1.0).square()).prod(dim=3, keepdim=True)
+    return height * torch.stack([across, down], dim=1)[:, None, None]
 
 
 def smooth_displacement(coarse: Tensor, size_px: int) -> Tensor:

@@ -19,9 +19,11 @@ from core.training.logistic import fit_logistic
 from core.training.metrics import expected_calibration_error
 
 _FEW_PEOPLE = 6
-# Reasons and evidence for these three: docs/decisions/0008-reject-rule-from-few-people.md
+# Reasons and evidence for these: docs/decisions/0008-reject-rule-from-few-people.md
 _KNOWN_REFUSED = 0.1
 _BELOW_LOWERED, _BELOW_MOVED = 0.97, 0.95
+_MADE_UP_PEOPLE_WEIGH = 60.0
+"""As many people left out as made-up people weigh, in telling where strangers come to lie."""
 _DEVIATION_OF_ONE = 0.1  # a single photo shows no spread; this is about what strangers' scores have on real faces
 _LEAD_SHARE = 0.6  # unseen photos have shorter leads than those learned from
 _MOST_MARGIN = 0.25
@@ -88,7 +90,7 @@ def score_probes(
     Args:
         embeddings (float32 [N, D]): unit length.
         logits (float32 [N, C]): the candidate is their maximum.
-        gallery (float32 [C, D]): unit rows.
+        gallery (float32 [C, D] or [C, K, D]): unit rows.
         truth (int64 [N]): class of each; any number outside 0..C-1 is a stranger's, one number a stranger.
     """
     candidate, similarity, runner_up = candidates(embeddings, logits, gallery)
@@ -117,7 +119,9 @@ def calibrate(
     others: tuple[OperatingPoint, ...] = ()
     if len(strangers):
         rehearsed = joined([trial.made_up for trial in trials])
-        choose = functools.partial(stranger_rule, strangers, known, rehearsed, made_up, skew=skew)
+        choose = functools.partial(stranger_rule, strangers, known, skew=skew)
+        if len(rehearsed) and len(made_up):
+            choose = functools.partial(made_up_rule, strangers, known, rehearsed, made_up)
         threshold, margin, how = choose(fpir)
         others = in_order(_point(share, *choose(share)) for share in OTHER_FPIRS)
     else:
@@ -168,38 +172,50 @@ def named(probes: Probes, rule: RejectRule) -> NDArray[np.bool_]:
     return (probes.similarity >= rule.threshold) & (probes.margin >= rule.margin)
 
 
-def stranger_rule(
-    strangers: Probes, known: Probes, rehearsed: Probes, made_up: Probes, fpir: float, skew: float = 0.0
-) -> tuple[float, float, str]:
+def stranger_rule(strangers: Probes, known: Probes, fpir: float, skew: float = 0.0) -> tuple[float, float, str]:
     """Return threshold and margin that strangers pass together with probability `fpir`, and how they were found.
 
     A stranger is refused for a low similarity or for a short lead, so both are weighed as one score: the lead, raised
     by as much as strangers' leads lie below their similarities, or the similarity, whichever is less. The bound for
     that score is the threshold, and less the raise it is the margin.
 
-    A rehearsal knows fewer people and photos than the final network, and strangers come nearer to it. How much nearer
-    is measured on people who do not exist, whom both can be asked about: the bound moves by as much as the
-    `1 - fpir` quantile of their scores differs, but not down among the strangers: most of their photos stay below it.
-    docs/decisions/0008-reject-rule-from-few-people.md has the evidence.
-
     Args:
         strangers: people left out of the rehearsals; at least one photo.
         known: photos held out of people in the rehearsals; may be empty.
-        rehearsed: made-up people, scored by the rehearsals.
-        made_up: made-up people, scored by the final network; empty where nothing need be moved.
         fpir: between 0 and 1.
         skew: see `upper_bound`.
     """
     raised = float(strangers.similarity.mean() - strangers.margin.mean())
-    scores = _weighed(strangers, raised)
-    bound, how = upper_bound(scores, _weighed(known, raised), strangers.people, fpir, skew)
-    threshold = bound
-    if len(rehearsed) and len(made_up):
-        after, before = (np.quantile(_weighed(probes, raised), 1.0 - fpir) for probes in (made_up, rehearsed))
-        lowest = min(bound, float(np.quantile(scores, _BELOW_MOVED)))
-        threshold = max(lowest, bound + float(after - before))
-        how += f", moved by {threshold - bound:+.3f}"
-    return threshold, max(0.0, threshold - raised), how
+    bound, how = upper_bound(_weighed(strangers, raised), _weighed(known, raised), strangers.people, fpir, skew)
+    return bound, max(0.0, bound - raised), how
+
+
+def made_up_rule(
+    strangers: Probes, known: Probes, rehearsed: Probes, made_up: Probes, fpir: float
+) -> tuple[float, float, str]:
+    """Return threshold and margin of a network that was trained from scratch, and how they were found.
+
+    Strangers at hand are few, and none of them was tried on this network. Of people who do not exist there are as many
+    as one likes, and it can be asked about them. The threshold is the similarity that a share `fpir` of them reaches,
+    moved by what the bound for the people left out of rehearsals differs from what made-up people reached there: the
+    less, the fewer people those were. It is never so low that more than one in twenty of their photos would pass. A
+    lead that is no longer than strangers have on average is none.
+    docs/decisions/0025-several-prototypes.md has the evidence.
+
+    Args:
+        strangers: people left out of the rehearsals; at least one photo.
+        known: photos held out of people in the rehearsals; may be empty.
+        rehearsed: made-up people, scored by the rehearsals; at least one.
+        made_up: made-up people, scored by the final network; at least one.
+        fpir: between 0 and 1.
+    """
+    scores, people = strangers.similarity.astype(np.float64), strangers.people
+    bound, how = upper_bound(scores, known.similarity.astype(np.float64), people, fpir)
+    before, after = (float(np.quantile(probes.similarity, 1.0 - fpir)) for probes in (rehearsed, made_up))
+    moved = after + people / (people + _MADE_UP_PEOPLE_WEIGH) * (bound - before)
+    threshold = max(moved, min(bound, float(np.quantile(scores, _BELOW_MOVED))))
+    how = f"{1.0 - fpir:.0%} quantile of made-up people, moved by {threshold - after:+.3f} for the {how}"
+    return threshold, max(0.0, float(strangers.margin.mean())), how
 
 
 def upper_bound(

@@ -50,6 +50,8 @@ class Recipe:
     """So many at least: few real people alone teach too little about faces to notice a stranger."""
     synthetic_share: float
     """Crops of made-up people per crop of a real one."""
+    prototypes: int
+    """Directions that a person has in the end: the nearest counts (core.training.subclasses)."""
     patience: float | None
     """Stop after this share of all epochs without a lower loss on the held-out photos; None: never. Below a half it
     would cut off the falling part of a cosine schedule, which is where strangers come to lie closer together."""
@@ -73,6 +75,7 @@ SEED = Recipe(
     synthetic_people=0.0,
     fewest_synthetic_people=0,
     synthetic_share=0.0,
+    prototypes=1,
     patience=None,
 )
 """The seed document's own training, as written there."""
@@ -94,6 +97,7 @@ COMPACT = Recipe(
         shear=0.08,
         zoom=0.15,
         elastic=0.03,
+        turn=0.25,
         flip=True,
         brightness=0.25,
         contrast=0.35,
@@ -109,6 +113,7 @@ COMPACT = Recipe(
     synthetic_people=1.0,
     fewest_synthetic_people=32,
     synthetic_share=0.33,
+    prototypes=5,
     patience=0.6,
 )
 """From scratch in a minute. Measured in docs/benchmarks.md."""
@@ -141,6 +146,7 @@ FINETUNE = Recipe(
     synthetic_people=0.0,
     fewest_synthetic_people=0,
     synthetic_share=0.0,
+    prototypes=1,
     patience=0.6,
 )
 """A pretrained backbone and the head on it, in small steps from where a head alone would begin. Photos are changed

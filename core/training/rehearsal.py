@@ -106,7 +106,11 @@ def answer_known(learner: Learner, crops: CropSet) -> Answers:
 
 
 def gallery_of(learner: Learner) -> Tensor:
-    """Return one unit row for each real person, float32 [C, D]: the head's prototype, or else the mean embedding."""
+    """Return unit rows of the real people: the head's prototypes, or else the mean embeddings.
+
+    Returns:
+        float32 [C, D], or [C, K, D] where a person has several.
+    """
     prototypes = learner.network.gallery()
     if prototypes is not None:
         return prototypes[: learner.classes].cpu()

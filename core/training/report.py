@@ -39,7 +39,7 @@ def score(
     Args:
         embeddings (float32 [N, D]): unit length, finite.
         logits (float32 [N, C]): finite.
-        gallery (float32 [C, D]): unit rows.
+        gallery (float32 [C, D] or [C, K, D]): unit rows.
         truth (int64 [N]): 0..C-1, -1 for a stranger.
         rule: what decides about names.
         classes: C people.

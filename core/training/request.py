@@ -108,7 +108,7 @@ class TrainedNetwork:
     network: "Servable"
     """In eval mode, on the CPU."""
     gallery: Tensor
-    """float32 [C, D]: one unit row a person, on the CPU."""
+    """float32 [C, D] or [C, K, D]: one unit row a person, or several, on the CPU."""
     classes: tuple[PersonClass, ...]
     """The people it tells apart: those of the request that have a usable training photo."""
     backbone: str

@@ -40,6 +40,7 @@ from core.training.request import LoadCrop, SkippedPhoto, TestedPhotos, TrainedN
 from core.training.scored import MissedPhotos, missed_photos
 from core.training.side_by_side import train_side_by_side
 from core.training.split import split_for_rehearsals
+from core.training.subclasses import split_classes
 
 if TYPE_CHECKING:
     from core.faces.impostors import PublishedScores
@@ -244,6 +245,8 @@ def enough(history: list[EpochProgress], patience: float | None) -> bool:
 
 def finish(request: TrainingRequest, run: Run, data: Data, history: list[EpochProgress]) -> TrainedNetwork:
     """Calibrate, judge, and take the final network out of training."""
+    for learner in run.learners.values():
+        split_classes(learner)
     calibration = choose_rule(request, run, data)
     gallery = gallery_of(run.final)
     network = run.final.network

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core.faces.match import candidates, confidences, decide
+from core.faces.match import candidates, confidences, decide, similarities_to
 from core.faces.rule import RejectRule
 from core.records import FaceOutcome
 
@@ -40,6 +40,16 @@ def test_a_stranger_gets_no_name_although_the_classifier_is_certain() -> None:
     match = decide(stranger, logits, _GALLERY, _rule())[0]
     assert match.outcome is FaceOutcome.UNKNOWN
     assert match.candidate == 0
+
+
+def test_of_several_rows_of_a_person_the_nearest_counts() -> None:
+    gallery = np.stack([np.stack([_unit(1, 0, 0, 0), _unit(0, 0, 0, 1)]), np.stack([_unit(0, 1, 0, 0)] * 2)])
+    embeddings = np.stack([_unit(0.1, 0, 0, 1), _unit(0.5, 1, 0, 0)])
+    similarities = similarities_to(embeddings, gallery)
+    assert similarities == pytest.approx(np.array([[0.995, 0.0], [0.447, 0.894]]), abs=1e-3)
+    first, second = decide(embeddings, similarities, gallery, _rule())
+    assert (first.outcome, first.candidate, first.runner_up) == (FaceOutcome.IDENTIFIED, 0, 0.0)
+    assert (second.candidate, [person for person, _ in second.top]) == (1, [1, 0])
 
 
 def test_two_people_too_close_to_tell_apart_are_ambiguous() -> None:

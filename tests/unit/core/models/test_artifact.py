@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from core.errors import ArtifactCorruptError
@@ -32,3 +33,13 @@ def test_another_detector_than_the_manifests_is_not_written(detector: bytes | No
     with pytest.raises(ArtifactCorruptError, match="detector"):
         write(tmp_path, detector, hashlib.sha256(DETECTOR).hexdigest())
     assert not (tmp_path / "staged.pt").exists()
+
+
+def test_several_rows_of_each_person_come_back_as_they_were(tmp_path: Path) -> None:
+    manifest = make_manifest()
+    network = make_network(len(manifest.classes))
+    gallery = np.stack([network.gallery.numpy(), np.roll(network.gallery.numpy(), 1, axis=1)], axis=1)
+    write_artifact(network, gallery, manifest, tmp_path / "staged.pt")
+    read = unpack_artifact((tmp_path / "staged.pt").read_bytes()).gallery
+    assert np.array_equal(read, gallery)
+    assert read.shape == (len(manifest.classes), 2, manifest.embedding_dim)

@@ -94,6 +94,22 @@ def test_the_compact_networks_logits_are_scaled_cosines_to_its_gallery() -> None
     assert torch.allclose(network.classify(features), 10.0 * cosines, atol=1e-5)
 
 
+def test_the_nearest_of_several_prototypes_makes_the_logit_also_when_compiled() -> None:
+    network = CompactNetwork(classes=4).eval()
+    several = torch.randn(3, 2, network.embedding_dim)
+    network.head.set_prototypes(several)
+    servable = Servable(network)
+    frozen = torch.jit.freeze(torch.jit.script(servable.eval()))
+    crops = _crops(5, 64)
+    for module in (servable, frozen):
+        embeddings, logits = module(crops)
+        cosines = torch.einsum("nd,ckd->nck", embeddings, torch.nn.functional.normalize(several, dim=2))
+        assert torch.allclose(logits, 16.0 * cosines.amax(dim=2), atol=1e-4)
+    network.keep_classes(2)
+    assert torch.allclose(servable(crops)[1], logits[:, :2], atol=1e-4)
+    assert "prim::If" not in str(frozen.graph)
+
+
 def test_the_compact_network_refuses_a_size_it_cannot_halve_four_times() -> None:
     with pytest.raises(ValueError, match="multiple of 16"):
         CompactNetwork(3, 70)

@@ -55,6 +55,14 @@ def test_a_shift_moves_by_no_more_than_its_share() -> None:
     assert moved.abs().max() >= 2
 
 
+def test_a_turn_moves_the_middle_and_leaves_the_edges() -> None:
+    ramp = torch.linspace(0, 255, 40).to(torch.uint8).expand(32, 3, 40, 40).contiguous()
+    moved = (augment(ramp, AugmentPolicy(turn=0.25), _seeded()) - ramp / 255.0).abs()
+    assert moved[..., [0, -1], :].max() < 0.02
+    assert moved[..., [0, -1]].max() < 0.02
+    assert 0.08 < moved[:, :, 20, 20].max() < 0.14  # 0.25 of half the side
+
+
 def test_erasing_paints_one_shade_over_the_stated_share() -> None:
     crops = _crops(count=200)
     changed = (augment(crops, AugmentPolicy(erase=0.5), _seeded()) - crops / 255.0).abs().amax(dim=(1, 2, 3)) > 0.01

@@ -11,6 +11,7 @@ from core.training.calibrate import (
     calibrate,
     in_order,
     joined,
+    made_up_rule,
     named,
     score_probes,
     stranger_rule,
@@ -107,7 +108,7 @@ def test_strangers_pass_threshold_and_margin_together_about_as_rarely_as_stated(
 
     realised = []
     for _ in range(40):
-        threshold, margin, _ = stranger_rule(strangers(20), NO_PROBES, NO_PROBES, NO_PROBES, 0.01)
+        threshold, margin, _ = stranger_rule(strangers(20), NO_PROBES, 0.01)
         fresh = strangers(20_000)
         realised.append(((fresh.similarity >= threshold) & (fresh.margin >= margin)).mean())
     assert 0.001 <= np.mean(realised) <= 0.02
@@ -116,20 +117,42 @@ def test_strangers_pass_threshold_and_margin_together_about_as_rarely_as_stated(
 def test_the_rule_moves_with_how_near_made_up_people_come_to_either_network() -> None:
     strangers = _probes(_drawn(0, 60, 0.4), 0.1, False, 20)
     nearer, farther = (_probes(_drawn(1, 500, mean), 0.5, False, 100) for mean in (0.4, 0.35))
-    still, _, _ = stranger_rule(strangers, NO_PROBES, nearer, nearer, 0.01)
-    moved, _, how = stranger_rule(strangers, NO_PROBES, nearer, farther, 0.01)
+    still, _, _ = made_up_rule(strangers, NO_PROBES, nearer, nearer, 0.01)
+    moved, _, _ = made_up_rule(strangers, NO_PROBES, nearer, farther, 0.01)
     assert still - moved == pytest.approx(0.05, abs=1e-6)
-    assert how.endswith("moved by -0.050")
+
+
+def test_made_up_people_say_where_strangers_lie_as_long_as_few_of_those_are_known() -> None:
+    made_up = _probes(_drawn(1, 4000, 0.3), 0.5, False, 400)
+    quantile = float(np.quantile(made_up.similarity, 0.99))
+    few, many = (_probes(_drawn(2, count, 0.36), 0.1, False, count) for count in (10, 360))
+    for strangers, share in ((few, 1 / 7), (many, 6 / 7)):
+        threshold, _, how = made_up_rule(strangers, NO_PROBES, made_up, made_up, 0.01)
+        bound, _ = upper_bound(strangers.similarity.astype(np.float64), NONE, strangers.people, 0.01)
+        assert threshold == pytest.approx(quantile + share * (bound - quantile), abs=1e-5)
+        assert how.startswith(f"99% quantile of made-up people, moved by {threshold - quantile:+.3f} for the 99% ")
+
+
+def test_a_lead_as_strangers_have_it_is_none() -> None:
+    strangers = _probes(_drawn(0, 60, 0.4), np.linspace(0.0, 0.2, 60), False, 20)
+    made_up = _probes(_drawn(1, 500, 0.4), 0.5, False, 100)
+    assert made_up_rule(strangers, NO_PROBES, made_up, made_up, 0.01)[1] == pytest.approx(0.1)
 
 
 def test_the_rule_never_moves_down_among_the_strangers_themselves() -> None:
-    """A weak network scores all strangers alike; a small move would then let many of them through."""
-    similarity = _drawn(0, 200, 0.4)
-    strangers = _probes(similarity, similarity - 0.2, False, 20)
-    nearer, farther = (_probes(_drawn(1, 500, mean), 0.9, False, 100) for mean in (0.9, 0.4))
-    threshold, _, how = stranger_rule(strangers, NO_PROBES, nearer, farther, 0.01)
+    """A weak network scores all strangers alike; what it makes of made-up people would let many of them through."""
+    strangers = _probes(_drawn(0, 200, 0.4), 0.2, False, 20)
+    nearer, farther = (_probes(_drawn(1, 500, mean), 0.9, False, 100) for mean in (0.9, 0.3))
+    threshold, _, _ = made_up_rule(strangers, NO_PROBES, nearer, farther, 0.01)
     assert (strangers.similarity >= threshold).mean() == pytest.approx(0.05)
-    assert "moved by -0." in how
+
+
+def test_the_rule_of_a_network_from_scratch_is_chosen_by_made_up_people() -> None:
+    strangers, known = _probes(_drawn(0, 60, 0.4), 0.1, False, 20), _probes(_drawn(3, 40, 0.9), 0.5, True, 10)
+    made_up = _probes(_drawn(1, 500, 0.4), 0.5, False, 100)
+    rule = calibrate([Trial(known=known, strangers=strangers, made_up=made_up)], known, made_up).rule
+    assert (rule.threshold, rule.margin, rule.basis) == made_up_rule(strangers, known, made_up, made_up, 0.01)
+    assert rule.other_points[0].threshold > rule.threshold > rule.other_points[-1].threshold
 
 
 def test_probes_of_two_rehearsals_count_together() -> None:

@@ -46,8 +46,8 @@ def test_a_run_gives_a_network_that_can_be_served(trained: TrainedNetwork) -> No
     assert not trained.network.training
     assert embeddings.shape == (2, trained.embedding_dim)
     assert logits.shape == (2, 4)
-    assert trained.gallery.shape == (4, trained.embedding_dim)
-    assert torch.allclose(trained.gallery.norm(dim=1), torch.ones(4), atol=1e-5)
+    assert trained.gallery.shape == (4, COMPACT.prototypes, trained.embedding_dim)
+    assert torch.allclose(trained.gallery.norm(dim=2), torch.ones(4, COMPACT.prototypes), atol=1e-5)
 
 
 def test_a_run_says_what_it_was_made_from(trained: TrainedNetwork) -> None:
