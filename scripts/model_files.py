@@ -45,7 +45,7 @@ def export(invocation: Invocation, version: str, file: Path) -> None:
         write_json({"model": model_version(model.id), "file": str(file), "sha256": model.sha256, "bytes": size})
     else:
         click.echo(f"{model_version(model.id)} is in {file} ({show_bytes(size)}).")
-        say("It holds one vector a person and their names: keep it as you keep the photos.")
+        say("It holds vectors of each person and their names: keep it as you keep the photos.")
 
 
 @command("prune", example="facefleet model prune --dry-run\nfacefleet model prune --older-than 30 --json")

@@ -208,7 +208,7 @@ def test_a_model_is_exported_as_it_was_registered(
     assert ran.document == {"model": "v2", "file": str(file), "sha256": models[1].sha256, "bytes": size}
     assert file.read_bytes() == store.path(models[1].sha256).read_bytes()
     assert os.access(file, os.W_OK), "it is the user's own"
-    assert "one vector a person" in run("model", "export", "v2", file).err
+    assert "vectors of each person" in run("model", "export", "v2", file).err
     assert [each.name for each in tmp_path.iterdir() if each.name != "home"] == ["model.pt"]
 
 
