@@ -116,7 +116,7 @@ COMMANDS = {
     ),
     "serve": Entry(
         target="scripts.serve:serve",
-        summary="Serve the status page (/) and the health check (/health) over HTTP.",
+        summary="Serve the status page (/), the health check (/health) and Prometheus metrics (/metrics) over HTTP.",
         section=_SERVICES,
     ),
     "db": Entry(

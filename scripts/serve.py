@@ -11,7 +11,7 @@ from scripts.common import Invocation, command
 @click.option("--host", default="127.0.0.1", help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, help="Port to listen on.")
 def serve(invocation: Invocation, host: str, port: int) -> None:
-    """Serve the status page (/), the health check (/health) and metrics for Prometheus (/metrics) over HTTP."""
+    """Serve the status page (/), the health check (/health) and Prometheus metrics (/metrics) over HTTP."""
     import uvicorn
 
     from db.clock import LedgerClock
