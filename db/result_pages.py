@@ -12,12 +12,16 @@ from typing import Any, NamedTuple
 from core.records import FaceOutcome, ItemOutcome, Verdict
 from db.bulk import Bulk
 from db.result_filter import ResultFilter, ResultKey
-from db.zones import Zone, narrows, next_zones
+from db.zones import Zone, first_photos, narrows, next_zones
 
-_FEW_CHUNKS, _MANY_CHUNKS = 2, 256
-"""That are read at once: few where most rows are wanted, more the fewer there are. One of 128 photos takes 0.05 ms."""
+_SPARE = 1.5
+"""Photos that are read for each row that is missing, by what those before them gave; first as if all were wanted."""
 _MORE = 4
-"""Times as much is read at once when what was read held nothing."""
+"""Times as many are read when what was read held nothing."""
+_MOST_PHOTOS, _MOST_CHUNKS = 32_768, 256
+"""That are read at once. 128 photos take 0.05 ms."""
+_SMALL_CHUNK = 16
+"""Photos of the chunks that are asked for, where they are small; of those that are larger, only some are read."""
 _MOST_TRIED = 2000
 """Faces of a person that are looked at, before chunks are asked where it goes on."""
 
@@ -163,19 +167,22 @@ class _Finder:
             tried = min(_MORE * tried, _MOST_TRIED)
 
     def in_zones(self, after: ResultKey | None) -> list[ResultRow]:
-        """Return results out of the chunks that may hold some, a few chunks at a time."""
+        """Return results out of the chunks that may hold some: some photos at a time, more the fewer are wanted."""
         of_faces = self._wanted.shows_faces_alone
-        others, chunks = self._others(), _FEW_CHUNKS
+        others, photos = self._others(), math.ceil(_SPARE * self._size)
         rows: list[ResultRow] = []
-        while zones := next_zones(self._bulk, self._wanted, after, chunks):
+        while len(rows) < self._size:
+            chunks = min(1 + photos // _SMALL_CHUNK, _MOST_CHUNKS)
+            zones = first_photos(next_zones(self._bulk, self._wanted, after, chunks), photos)
+            if not zones:
+                break
             left = self._size - len(rows)
             found = self._fetch_zones(zones, others, after, left, of_faces=of_faces)
             rows += found
-            if len(found) >= left:
-                break
             after = ResultKey(job_id=zones[-1].job_id, ordinal=zones[-1].end - 1)
-            enough = math.ceil(chunks * (left - len(found)) / len(found)) + 1 if found else _MORE * chunks
-            chunks = min(max(enough, _FEW_CHUNKS), _MANY_CHUNKS)
+            read = sum(zone.end - zone.first for zone in zones)
+            more = _SPARE * read * (left - len(found)) / len(found) if found else _MORE * max(read, photos)
+            photos = min(max(math.ceil(more), self._size), _MOST_PHOTOS)
         return rows
 
     def _fetch_zones(

@@ -70,7 +70,8 @@ def next_zones(bulk: Bulk, wanted: ResultFilter, after: ResultKey | None, limit:
         limit: chunks at most.
     """
     after = after or _START
-    texts, values = _place(wanted.job_id, after)
+    first = after.ordinal + (after.face_index is None)
+    texts, values = _place(wanted.job_id, after.job_id, first)
     conditions = (_by_model(bulk, wanted), _since(bulk, wanted), _as_sure(wanted))
     for text, given in filter(None, conditions):
         texts.append(f"({text})")
@@ -80,18 +81,17 @@ def next_zones(bulk: Bulk, wanted: ResultFilter, after: ResultKey | None, limit:
         f"ORDER BY job_id, first_ordinal LIMIT {limit:d}",
         values,
     )
-    first = after.ordinal + (after.face_index is None)
     return _joined(found, after.job_id, first)
 
 
-def _place(job_id: int | None, after: ResultKey) -> tuple[list[str], list[Any]]:
-    """Say in SQL which chunks end behind a place: in words that bound their index."""
-    if job_id is not None:
-        behind = after.ordinal if job_id == after.job_id else -1
+def _place(wanted_id: int | None, job_id: int, first: int) -> tuple[list[str], list[Any]]:
+    """Say in SQL which chunks hold a photo or one behind it, in words that bound their index."""
+    if wanted_id is not None:
+        begin = first if wanted_id == job_id else 0
         texts = ["job_id = ?", "first_ordinal > ?", "first_ordinal + item_count > ?"]
-        return texts, [job_id, behind - _LONGEST, behind]
+        return texts, [wanted_id, begin - _LONGEST, begin]
     texts = ["(job_id, first_ordinal) > (?, ?)", "(job_id > ? OR first_ordinal + item_count > ?)"]
-    return texts, [after.job_id, after.ordinal - _LONGEST, after.job_id, after.ordinal]
+    return texts, [job_id, first - _LONGEST, job_id, first]
 
 
 def _by_model(bulk: Bulk, wanted: ResultFilter) -> tuple[str, list[Any]] | None:
@@ -134,6 +134,17 @@ def _joined(chunks: Iterable[tuple[Any, ...]], job_id: int, first: int) -> list[
         else:
             zones.append(Zone(job_id=job, first=begin, end=end))
     return zones
+
+
+def first_photos(zones: Iterable[Zone], count: int) -> list[Zone]:
+    """Return the beginning of some zones, so many photos at most."""
+    taken: list[Zone] = []
+    for zone in zones:
+        if count > 0:
+            end = min(zone.end, zone.first + count)
+            taken.append(Zone(job_id=zone.job_id, first=zone.first, end=end))
+            count -= end - zone.first
+    return taken
 
 
 def widen(session: Session, photos: Iterable[tuple[int, int]]) -> None:
