@@ -74,6 +74,24 @@ class Bulk:
         statement = f"INSERT INTO {table.__tablename__} ({', '.join(columns)}) VALUES ({marks}){otherwise}"  # noqa: S608
         self._run(statement, rows)
 
+    def fill(self, table: type[Base], columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
+        """Insert rows that nobody else can have inserted: by COPY on PostgreSQL, by one prepared statement on SQLite.
+
+        Args:
+            table: which.
+            columns: of the rows.
+            rows: one value a column, JSON as text. Read as they are needed.
+        """
+        names = ", ".join(columns)
+        with closing(self._driver.cursor()) as cursor:
+            if self._postgresql:
+                with cursor.copy(f"COPY {table.__tablename__} ({names}) FROM STDIN") as copy:
+                    for row in rows:
+                        copy.write_row(row)
+            else:
+                marks = ", ".join("?" for _ in columns)
+                cursor.executemany(f"INSERT INTO {table.__tablename__} ({names}) VALUES ({marks})", rows)  # noqa: S608
+
     def fetch_columns(
         self, columns: Sequence[str], statement: str, values: Sequence[Any], joined: str | None = None
     ) -> tuple[list[list[Any]], bytes]:
@@ -104,6 +122,17 @@ class Bulk:
             return self._connection.exec_driver_sql(statement, tuple(values)).cursor.fetchall()
         with self._driver.cursor(binary=True) as cursor:  # as text, bytes would be twice as long, and parsed
             return list(cursor.execute(self._spelled(statement), tuple(values)).fetchall())
+
+    def look_up_row_by_row(self) -> None:
+        """Have PostgreSQL answer the rest of this transaction along indexes: for few rows out of large tables.
+
+        It takes a range of a key for hundreds of times as many rows as it holds, and would read a whole table for it,
+        in order or in parallel. SQLite does nothing else.
+        """
+        if self._postgresql:
+            off = ("enable_mergejoin", "enable_hashjoin", "max_parallel_workers_per_gather")
+            values = [f"set_config('{name}', '{'0' if name.startswith('max') else 'off'}', true)" for name in off]
+            self._connection.exec_driver_sql(f"SELECT {', '.join(values)}")
 
     def execute(self, statement: str, values: Sequence[Any]) -> None:
         """Run a statement that finds nothing."""

@@ -26,6 +26,7 @@ from core.records import (
 from db.attempts import last_word
 from db.outcomes import count_outcomes, store_results
 from db.tables import Chunk, Item, Job
+from db.zones import NO_MODEL, zone_values
 
 # A chunk that was claimed this often and never finished is split: one of its photos kills or hangs its worker.
 ATTEMPTS_BEFORE_SPLIT = 2
@@ -121,7 +122,13 @@ def finish_chunk(
     closed = session.execute(
         update(Chunk)
         .where(*held(lease))
-        .values(state=ChunkState.DONE, lease_token=None, lease_until=None, done_at=now)
+        .values(
+            state=ChunkState.DONE,
+            lease_token=None,
+            lease_until=None,
+            done_at=now,
+            **zone_values(results, model_id, now),
+        )
         .execution_options(synchronize_session=False)
     )
     _require_one_row(closed, lease)
@@ -246,6 +253,9 @@ def give_up(session: Session, job_id: int, chunks: Sequence[Chunk], error: Error
         chunk.state = ChunkState.DEAD
         chunk.lease_token = chunk.lease_until = None
         chunk.done_at = now
+        chunk.model_id = chunk.face_model_id = NO_MODEL
+        chunk.decided_until = now
+        chunk.top_confidence = chunk.top_unnamed = 0.0
     values = {"error_code": error.code, "error_message": error.message, "decided_at": now}
     waiting = (Item.job_id == job_id, Item.outcome.is_(None))
     for chunk in chunks:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from core.errors import IdempotencyConflictError, JobStateError, UnknownIdError
 from core.records import ChunkState, FacesMode, JobState, SkipLog
+from db.bulk import Bulk
 from db.ids import insert_with_public_id
 from db.tables import Chunk, Item, Job
 
@@ -120,16 +121,8 @@ def _touch(session: Session, job_id: int, now: datetime, **values: Any) -> None:
 
 
 def _insert_items(session: Session, job_id: int, first_ordinal: int, uris: Sequence[str]) -> None:
-    """Insert items by COPY on PostgreSQL, by one prepared statement on SQLite."""
     rows = ((job_id, ordinal, uri) for ordinal, uri in enumerate(uris, first_ordinal))
-    connection = session.connection()
-    if connection.dialect.name == "postgresql":
-        driver: Any = connection.connection.driver_connection
-        with driver.cursor() as cursor, cursor.copy("COPY items (job_id, ordinal, uri) FROM STDIN") as copy:
-            for row in rows:
-                copy.write_row(row)
-    else:
-        connection.exec_driver_sql("INSERT INTO items (job_id, ordinal, uri) VALUES (?, ?, ?)", list(rows))
+    Bulk(session.connection()).fill(Item, ("job_id", "ordinal", "uri"), rows)
 
 
 def open_job(session: Session, job_id: int, total: int, skipped: SkipLog, now: datetime) -> None:

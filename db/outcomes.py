@@ -18,6 +18,7 @@ from db.jobs import close_finished_jobs
 from db.rankings import pack_ranking
 from db.review_order import review_order
 from db.tables import Embedding, Face, Item, Job
+from db.zones import widen
 
 # What an item has with its outcome.
 ITEM_VALUES = (
@@ -66,7 +67,10 @@ def store_results(session: Session, job_id: int, results: Sequence[PhotoResult],
         model_id: the model that decided.
         now: aware time.
     """
+    given = results
     results, labels = _corrected(session, job_id, results, model_id)
+    if results is not given:  # their chunk was told of them as they were
+        widen(session, ((job_id, result.ordinal) for result in results))
     bulk = Bulk(session.connection())
     decided_at = bulk.time(now)
     items = (_item_values(job_id, result, model_id, decided_at) for result in results)

@@ -21,6 +21,7 @@ from db.outcomes import add_to_counters
 from db.rankings import ranking_of
 from db.review_order import review_order
 from db.tables import Face, Item, Label, Photo
+from db.zones import widen
 
 _PAGE = 500
 _Place = tuple[int, int]
@@ -116,6 +117,7 @@ def redecide(session: Session, faces: Sequence[StoredFace], before: Corrections,
         counts[stored.key.job_id].update([f"faces_{face.outcome}"])
     if changes:
         session.connection().execute(_CHANGE, changes)
+        widen(session, ((change["in_job"], change["at"]) for change in changes))
     for job_id in sorted(counts):
         add_to_counters(session, job_id, counts[job_id])
     return len(changes)

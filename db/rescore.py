@@ -19,6 +19,7 @@ from core.records import FaceOutcome, JobState
 from db.bulk import Bulk
 from db.outcomes import count_outcomes
 from db.tables import Face, Job
+from db.zones import SUREST, tell_rescored
 
 PAGE_FACES = 16_384
 """Faces of one transaction, about: some 0.2 s of a SQLite file's one writer. Of a smaller page each index entry that is
@@ -184,6 +185,7 @@ def write_page(
     if len(page) and _write_faces(bulk, page, new, model_id, now) != len(page):
         return False
     _write_reasons(session, page, reasons or {})
+    _tell_chunks(session, page, new, model_id, now)
     if moves := _moves(page.outcomes, new.outcomes):
         count_outcomes(session, page.job_id, moves, now)
     return True
@@ -217,6 +219,23 @@ def _write_faces(bulk: Bulk, page: StoredPage, new: NewOutcomes, model_id: int, 
         unchanged=tuple(were),
         rows=zip(*every, strict=True),
         within=f"faces.job_id = {page.job_id} AND faces.ordinal > {page.after} AND faces.ordinal <= {page.until}",
+    )
+
+
+def _tell_chunks(session: Session, page: StoredPage, new: NewOutcomes, model_id: int, now: datetime) -> None:
+    """Say of the chunks of a page's photos what their results can hold now. What a label names is as sure as can be."""
+    if not len(page):
+        return
+    bears = zip(new.confidences, new.label_ids, strict=True)
+    sure = (confidence if label is None else SUREST for confidence, label in bears)
+    tell_rescored(
+        session,
+        page.job_id,
+        range(page.after + 1, page.until + 1),
+        zip(page.ordinals, new.outcomes, sure, strict=True),
+        model_id=model_id,
+        now=now,
+        all_of_them=not page.without_embedding,
     )
 
 

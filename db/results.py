@@ -1,37 +1,26 @@
 """Results as users query them: one row a face, or one an item that shows none. Pages by key, never by offset."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, String, and_, bindparam, func, or_, select, true, tuple_
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, String, bindparam, func, select
+from sqlalchemy.orm import Session
 
 from core.records import ItemOutcome, Verdict
+from db.bulk import Bulk
 from db.ids import face_id, model_version
 from db.merges import load_merges, people_counted_as
 from db.people import person_names
-from db.tables import Face, Item, Job, Label, Person
+from db.result_filter import ResultFilter, ResultKey
+from db.result_pages import ResultRow, find_rows
+from db.tables import Item, Job, Label
 
-PAGE = 1000
-
-Conditions = Sequence[ColumnElement[bool]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ResultFilter:
-    """Which results are wanted; every None wants all."""
-
-    job_id: int | None = None
-    person_id: int | None = None
-    """Identified as this person, or as one who counts as the same."""
-    outcome: str | None = None
-    """An outcome of a face or of an item without a face."""
-    model_id: int | None = None
-    since: datetime | None = None
-    """Decided at this time or later."""
-    min_confidence: float | None = None
+PAGE = 100
+_LARGEST_PAGE = 1000
+"""Of many pages that follow each other, each is twice as large as the one before, up to this."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +34,16 @@ class FailureCount:
     """What one of them says."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ResultPage:
+    """Results that follow each other."""
+
+    rows: list[dict[str, Any]]
+    """Each with the keys that docs/cli.md lists under `results`; its values are JSON."""
+    last: ResultKey | None
+    """Where the next page begins after; None when there is none."""
+
+
 def iter_results(
     session: Session, wanted: ResultFilter, limit: int | None = None, page_size: int = PAGE
 ) -> Iterator[dict[str, Any]]:
@@ -54,127 +53,116 @@ def iter_results(
 
     Each row is a dict with the keys that docs/cli.md lists under `results`; its values are JSON.
     """
-    merges = load_merges(session)
-    names = person_names(session, set(merges)) if merges else {}
-    conditions = _conditions(wanted, merges)
-    after: Row[Any] | None = None
-    left = limit
+    reader = _Reader(session, wanted)
+    after: ResultKey | None = None
+    left, size = limit, page_size
     while left is None or left > 0:
-        size = page_size if left is None else min(page_size, left)
-        rows = _page(session, wanted, conditions, after, size)
-        for row in rows:
-            yield _as_dict(row, names)
-        if len(rows) < size:
+        page = reader.read(after, size if left is None else min(size, left))
+        yield from page.rows
+        if page.last is None:
             return
-        after = rows[-1]
-        left = None if left is None else left - size
+        after = page.last
+        left = None if left is None else left - len(page.rows)
+        size = max(size, min(2 * size, _LARGEST_PAGE))
+
+
+def read_page(session: Session, wanted: ResultFilter, after: ResultKey | None = None, size: int = PAGE) -> ResultPage:
+    """Return the first results, or those behind a place, as `iter_results` yields them.
+
+    Args:
+        session: any session.
+        wanted: which.
+        after: a place, whether or not a wanted result is there.
+        size: how many at most.
+    """
+    return _Reader(session, wanted).read(after, size)
+
+
+class _Reader:
+    """Reads pages, and turns their rows into what people see. Looks each name up once."""
+
+    def __init__(self, session: Session, wanted: ResultFilter) -> None:
+        self._session = session
+        self._bulk = Bulk(session.connection())
+        self._bulk.look_up_row_by_row()
+        self._wanted = wanted
+        self._people: list[int] = []
+        if wanted.person_id is not None:
+            self._people = people_counted_as(load_merges(session), wanted.person_id)
+        self._jobs: dict[int, str] = {}
+        self._names: dict[int, str] = {}
+        self._labels: dict[int, dict[str, str]] = {}  # these and the times are forgotten with each page: there are many
+        self._times: dict[Any, str] = {}
+
+    def read(self, after: ResultKey | None, size: int) -> ResultPage:
+        """Return the page behind a place."""
+        rows = find_rows(self._bulk, self._wanted, self._people, after, size)
+        self._look_up(rows)
+        return ResultPage(rows=[self._as_dict(row) for row in rows], last=rows[-1].key if len(rows) == size else None)
+
+    def _look_up(self, rows: Sequence[ResultRow]) -> None:
+        """Learn what the rows name by number."""
+        session = self._session
+        if jobs := {row.job_id for row in rows} - self._jobs.keys():
+            found = session.execute(select(Job.id, Job.public_id).where(Job.id.in_(jobs)))
+            self._jobs |= {row.id: row.public_id for row in found}
+        people = {number for row in rows for number in (row.person_id, row.candidate_id) if number is not None}
+        if people := people - self._names.keys():
+            self._names |= person_names(session, people)
+        labels = {row.label_id for row in rows if row.label_id is not None}
+        self._labels, self._times = {}, {}
+        if labels:
+            for label in session.execute(_LABELS.where(Label.id.in_(labels))):
+                told = {"verdict": label.verdict, "author": label.author, "at": label.created_at.isoformat()}
+                self._labels[label.id] = told
+
+    def _as_dict(self, row: ResultRow) -> dict[str, Any]:
+        """One result as users see it."""
+        face = row.face_index
+        job = self._jobs[row.job_id]
+        label = None if row.label_id is None else self._labels.get(row.label_id)
+        return {
+            "job": job,
+            "item": row.ordinal,
+            "uri": row.uri,
+            "outcome": row.item_outcome if face is None else row.face_outcome,
+            "face": None if face is None else face_id(job, row.ordinal, face),
+            "box": None if face is None else [row.x1, row.y1, row.x2, row.y2],
+            "person": None if row.person_id is None else self._names.get(row.person_id),
+            "candidate": None if row.candidate_id is None else self._names.get(row.candidate_id),
+            "confidence": 1.0 if label is not None and label["verdict"] == Verdict.IS else row.confidence,
+            "similarity": row.similarity,
+            "quality": None if face is None else {"score": row.quality, "reasons": _read_json(row.quality_reasons)},
+            "label": label,
+            "model": model_version(row.model_id) if row.model_id else None,
+            "decided_at": self._show_time(row.decided_at),
+            "error": {"code": row.error_code, "message": row.error_message} if row.error_code else None,
+        }
+
+    def _show_time(self, given: Any) -> str | None:
+        """Return a time as text; those of a page are few."""
+        if given is None:
+            return None
+        if given not in self._times:
+            moment = datetime.fromisoformat(given).replace(tzinfo=UTC) if isinstance(given, str) else given
+            self._times[given] = moment.astimezone(UTC).isoformat()
+        return self._times[given]
+
+
+_LABELS = select(Label.id, Label.verdict, Label.author, Label.created_at)
+
+
+def _read_json(given: Any) -> Any:
+    """Return what a driver gives for JSON: SQLite text, and mostly that of an empty list."""
+    if isinstance(given, str):
+        return [] if given == "[]" else json.loads(given)
+    return given
 
 
 def find_photo_sha256(session: Session, job_public_id: str, ordinal: int) -> str | None:
     """Return the sha256 of a photo's bytes as they were looked at; None when nobody could read them."""
     query = select(Item.sha256).join(Job, Job.id == Item.job_id)
     return session.scalar(query.where(Job.public_id == job_public_id, Item.ordinal == ordinal))
-
-
-# Faces that were decided about anew say so themselves, and their photo knows nothing of it.
-_model_id = func.coalesce(Face.model_id, Item.model_id)
-_decided_at = func.coalesce(Face.decided_at, Item.decided_at)
-_person = aliased(Person)
-_candidate = aliased(Person)
-
-
-def _page(
-    session: Session, wanted: ResultFilter, conditions: Conditions, after: Row[Any] | None, size: int
-) -> list[Row[Any]]:
-    """The first rows, or those after a row.
-
-    What follows a row is asked as two plain ranges: the other faces of its photo, and the next photos. Asked as one
-    condition with an OR, PostgreSQL 15 reads all that was passed already: 141 ms a page near the end of 200,000 rows.
-    """
-    if after is None:
-        return list(session.execute(_query(wanted, conditions).limit(size)))
-    rows: list[Row[Any]] = []
-    if after.face_index is not None:
-        here = and_(Item.job_id == after.job_id, Item.ordinal == after.ordinal, Face.face_index > after.face_index)
-        rows = list(session.execute(_query(wanted, conditions).where(here).limit(size)))
-    if len(rows) < size:
-        rows += session.execute(_query(wanted, conditions, after).limit(size - len(rows)))
-    return rows
-
-
-def _query(wanted: ResultFilter, conditions: Conditions, past: Row[Any] | None = None) -> Any:
-    """All results, or those of the photos past a row's."""
-    return (
-        select(
-            Job.public_id,
-            Item.job_id,
-            Item.ordinal,
-            Item.uri,
-            Item.outcome.label("item_outcome"),
-            Item.error_code,
-            Item.error_message,
-            _model_id.label("model_id"),
-            _decided_at.label("decided_at"),
-            # columns, not the entity: building Face objects took most of the time of a large export
-            Face.face_index,
-            Face.outcome.label("face_outcome"),
-            Face.x1,
-            Face.y1,
-            Face.x2,
-            Face.y2,
-            Face.confidence,
-            Face.similarity,
-            Face.quality,
-            Face.quality_reasons,
-            Face.person_id,
-            Face.candidate_id,
-            _person.name.label("person"),
-            _candidate.name.label("candidate"),
-            Label.verdict.label("label_verdict"),
-            Label.author.label("label_author"),
-            Label.created_at.label("label_at"),
-        )
-        .join(Job, Job.id == Item.job_id)
-        .outerjoin(
-            Face, and_(Face.job_id == Item.job_id, Face.ordinal == Item.ordinal, _is_past(Face, wanted, past))
-        )  # the faces' own bound follows from the items'; PostgreSQL does not see that
-        .outerjoin(_person, _person.id == Face.person_id)
-        .outerjoin(_candidate, _candidate.id == Face.candidate_id)
-        .outerjoin(Label, Label.id == Face.label_id)
-        .where(Item.outcome.is_not(None), _is_past(Item, wanted, past), *conditions)
-        .order_by(Item.job_id, Item.ordinal, Face.face_index)
-    )
-
-
-def _is_past(table: type[Item] | type[Face], wanted: ResultFilter, row: Row[Any] | None) -> ColumnElement[bool]:
-    """Whether a photo comes after a row's, in words that bound an index."""
-    if row is None:
-        return true()
-    job_id, ordinal = int(row.job_id), int(row.ordinal)
-    if wanted.job_id is not None:
-        return table.ordinal > ordinal
-    return tuple_(table.job_id, table.ordinal) > tuple_(job_id, ordinal)
-
-
-def _conditions(wanted: ResultFilter, merges: Mapping[int, int]) -> Conditions:
-    """The filter as SQL."""
-    conditions: list[ColumnElement[bool]] = []
-    if wanted.job_id is not None:
-        conditions.append(Item.job_id == wanted.job_id)
-    if wanted.person_id is not None:
-        one, *others = people_counted_as(merges, wanted.person_id)
-        conditions.append(Face.person_id.in_([one, *others]) if others else Face.person_id == one)
-    if wanted.outcome in {ItemOutcome.NO_FACE, ItemOutcome.ERROR}:
-        conditions.append(has_outcome(ItemOutcome(wanted.outcome)))
-    elif wanted.outcome is not None:
-        conditions.append(Face.outcome == wanted.outcome)
-    if wanted.model_id is not None:
-        conditions.append(_model_id == wanted.model_id)
-    if wanted.since is not None:
-        conditions.append(_decided_at >= wanted.since)
-    if wanted.min_confidence is not None:
-        conditions.append(or_(Face.confidence >= wanted.min_confidence, Label.verdict == Verdict.IS))
-    return conditions
 
 
 def has_outcome(outcome: ItemOutcome) -> ColumnElement[bool]:
@@ -192,29 +180,3 @@ def count_failures(session: Session, job_id: int) -> list[FailureCount]:
         .order_by(photos.desc(), Item.error_code)
     )
     return [FailureCount(code=row.error_code, photos=row.photos, message=row.message) for row in found]
-
-
-def _as_dict(row: Row[Any], names: Mapping[int, str]) -> dict[str, Any]:
-    """One result as users see it; `names` are those of merged people."""
-    shows_face = row.face_index is not None
-    label = None
-    if row.label_verdict is not None:
-        label = {"verdict": row.label_verdict, "author": row.label_author, "at": row.label_at.isoformat()}
-    error = {"code": row.error_code, "message": row.error_message} if row.error_code else None
-    return {
-        "job": row.public_id,
-        "item": row.ordinal,
-        "uri": row.uri,
-        "outcome": row.face_outcome if shows_face else row.item_outcome,
-        "face": face_id(row.public_id, row.ordinal, row.face_index) if shows_face else None,
-        "box": [row.x1, row.y1, row.x2, row.y2] if shows_face else None,
-        "person": names.get(row.person_id, row.person),
-        "candidate": names.get(row.candidate_id, row.candidate),
-        "confidence": 1.0 if row.label_verdict == Verdict.IS else row.confidence,
-        "similarity": row.similarity,
-        "quality": {"score": row.quality, "reasons": row.quality_reasons} if shows_face else None,
-        "label": label,
-        "model": model_version(row.model_id) if row.model_id else None,
-        "decided_at": row.decided_at.isoformat() if row.decided_at else None,
-        "error": error,
-    }

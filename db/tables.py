@@ -159,7 +159,19 @@ class Chunk(Base):
 
     __tablename__ = "chunks"
     __table_args__ = (
-        Index("ix_chunks_job_id_first_ordinal", "job_id", "first_ordinal"),
+        # Pages of results find out from it alone which chunks may hold what they want: db/zones.py.
+        Index(
+            "ix_chunks_zones",
+            "job_id",
+            "first_ordinal",
+            "item_count",
+            "model_id",
+            "face_model_id",
+            "done_at",
+            "decided_until",
+            "top_confidence",
+            "top_unnamed",
+        ),
         # The sweeper looks only at open chunks, which stay few while done ones grow without end.
         Index(
             "ix_chunks_queued",
@@ -195,6 +207,12 @@ class Chunk(Base):
     worker: Mapped[str | None] = mapped_column(String(200))  # slot and process id of who holds it
     ended_by: Mapped[str | None] = mapped_column(String(20))  # how the last attempt ended, if it came to nothing
     done_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # What its results can hold; NULL where nothing is known. 0: no model decided. db/zones.py
+    model_id: Mapped[int | None] = mapped_column(BigInteger)
+    face_model_id: Mapped[int | None] = mapped_column(BigInteger)  # of all its faces; NULL where they are by several
+    decided_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    top_confidence: Mapped[float | None]  # no face of it is surer; 0 without any
+    top_unnamed: Mapped[float | None]  # no face of it without a name is
 
 
 class Item(Base):
@@ -209,6 +227,13 @@ class Item(Base):
             "ordinal",
             sqlite_where=text("outcome = 'error'"),
             postgresql_where=text("outcome = 'error'"),
+        ),
+        Index(
+            "ix_items_no_face",
+            "job_id",
+            "ordinal",
+            sqlite_where=text("outcome = 'no_face'"),
+            postgresql_where=text("outcome = 'no_face'"),
         ),
         {"sqlite_with_rowid": False},
     )
@@ -247,7 +272,7 @@ class Face(Base):
             sqlite_where=text("label_id IS NOT NULL"),
             postgresql_where=text("label_id IS NOT NULL"),
         ),
-        # Few faces are asked about for what their model made of them...
+        # Few faces are asked about for what their model made of them.
         Index(
             "ix_faces_review",
             "outcome",
@@ -258,15 +283,8 @@ class Face(Base):
             sqlite_where=text("review_order IS NOT NULL AND label_id IS NULL"),
             postgresql_where=text("review_order IS NOT NULL AND label_id IS NULL"),
         ),
-        # ... and the other unknown ones after them.
-        Index(
-            "ix_faces_unknown",
-            "job_id",
-            "ordinal",
-            "face_index",
-            sqlite_where=text("outcome = 'unknown' AND label_id IS NULL"),
-            postgresql_where=text("outcome = 'unknown' AND label_id IS NULL"),
-        ),
+        # Pages of results of one outcome, and the other unknown faces for the review.
+        Index("ix_faces_outcome", "outcome", "job_id", "ordinal", "face_index"),
         # Room in each block for the next version of all its rows: PostgreSQL then touches no index for them. Without
         # it, the first pass over all faces doubles the table, and its indexes too.
         {"sqlite_with_rowid": False, "postgresql_with": {"fillfactor": 45}},

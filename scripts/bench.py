@@ -16,10 +16,12 @@ from scripts.bench_clusters import clusters
 from scripts.bench_compare import compare
 from scripts.bench_engine import engine
 from scripts.bench_latency import latency
+from scripts.bench_query import query
 from scripts.bench_rescore import rescore
 from scripts.bench_retrain import retrain
 from scripts.bench_scale import scale
 from scripts.bench_stages import stages
+from scripts.bench_submit import submit
 from scripts.bench_swap import swap
 from scripts.common import Invocation, command
 from scripts.output import add_row, make_console, make_table, print_fields, say, show_share, write_json
@@ -85,6 +87,8 @@ bench.add_command(clusters)
 bench.add_command(swap)
 bench.add_command(retrain)
 bench.add_command(scale)
+bench.add_command(submit)
+bench.add_command(query)
 
 
 def _print(document: dict[str, Any]) -> None:

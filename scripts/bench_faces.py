@@ -7,10 +7,10 @@ import numpy as np
 
 from core.clock import utc_now
 from core.faces.rule import RejectRule
-from core.records import FaceOutcome, FacesMode, ItemOutcome, JobState, ModelState, RankedPerson
+from core.records import ChunkState, FaceOutcome, FacesMode, ItemOutcome, JobState, ModelState, RankedPerson
 from db.bulk import Bulk, json_text
 from db.rankings import pack_ranking
-from db.tables import Embedding, Face, Item, Job, Model, Person
+from db.tables import Chunk, Embedding, Face, Item, Job, Model, Person
 from scripts.deciding import DecidingModel
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from db.engine import Database
 
 _DIM = 256
-_PAGE = 10_000
+_CHUNK = 128
+_PAGE = 80 * _CHUNK
 _BACKBONE = "ab" * 32
 _RULE = RejectRule(threshold=0.45, margin=0.05, fpir_target=0.01, basis="made up", calibration=(-8.0, 10.0, 4.0))
 _LANDMARKS = json_text([[30.5, 60.25], [90.5, 60.25], [60.5, 90.75], [40.25, 110.5], [80.25, 110.5]])
@@ -117,6 +118,9 @@ def _store_page(connection: "Connection", faces: MadeUpFaces, ordinals: range) -
         {"landmarks_px", "quality_reasons", "top_k"},
         ((1, n, 0, *row) for n in ordinals),
     )
+    chunks = ((1, n, min(_CHUNK, ordinals.stop - n), ChunkState.DONE.value, 1, at) for n in ordinals[::_CHUNK])
+    columns = ("job_id", "first_ordinal", "item_count", "state", "attempts", "done_at")
+    bulk.insert(Chunk, columns, set(), chunks)
     backbone = bytes.fromhex(_BACKBONE)
     bulk.insert(
         Embedding,

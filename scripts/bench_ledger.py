@@ -23,7 +23,8 @@ from db import chunks, jobs, nodes, people, registry, swaps
 from db.chunks import ChunkLease
 from db.claims import claim_due_chunk
 from db.nodes import NodeReport
-from db.results import ResultFilter, iter_results
+from db.result_filter import ResultFilter
+from db.results import iter_results
 from scripts.bench_meter import Lap, Meter, cost_of, usual
 from scripts.simulate_costs import Phase, TransactionCost
 from workers.watch import read_wanted

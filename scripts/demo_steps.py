@@ -18,7 +18,7 @@ from core.settings import Settings
 from db import people, registry, results, runs
 from db.engine import Database
 from db.ids import model_version
-from db.results import ResultFilter
+from db.result_filter import ResultFilter
 from scripts.demo_photos import DemoPhotos
 from scripts.demo_score import ScoredPhoto, score_people, score_row
 from scripts.progress import show_progress

@@ -109,7 +109,8 @@ def _about(job: "Job") -> dict[str, Any]:
 
 def _first_failures(session: "Session", job: "Job") -> list[dict[str, Any]]:
     """Return the first photos of a job that ended in an error."""
-    from db.results import ResultFilter, iter_results
+    from db.result_filter import ResultFilter
+    from db.results import iter_results
 
     wanted = ResultFilter(job_id=job.id, outcome=ItemOutcome.ERROR)
     rows = iter_results(session, wanted, limit=_FAILURES_SHOWN)

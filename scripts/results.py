@@ -22,7 +22,7 @@ from scripts.result_table import write_table
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from db.results import ResultFilter
+    from db.result_filter import ResultFilter
 
 _OUTCOMES = [*(outcome.value for outcome in FaceOutcome), ItemOutcome.NO_FACE.value, ItemOutcome.ERROR.value]
 _AGO = re.compile(r"(\d{1,6})([smhd])")
@@ -125,7 +125,7 @@ def _read_filters(session: "Session", filters: dict[str, Any]) -> "ResultFilter"
     from db.jobs import get_job
     from db.people import find_person
     from db.registry import get_model
-    from db.results import ResultFilter
+    from db.result_filter import ResultFilter
 
     return ResultFilter(
         job_id=get_job(session, filters["job"]).id if filters["job"] else None,

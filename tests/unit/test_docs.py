@@ -91,8 +91,8 @@ def test_every_exit_code_is_documented() -> None:
 
 def test_every_key_of_a_result_is_documented() -> None:
     keys = first_cells(section(read("docs/cli.md"), "Results, row by row"))
-    source = inspect.getsource(results._as_dict)
-    assert keys == re.findall(r'^        "(\w+)":', source, re.M)
+    source = inspect.getsource(results._Reader._as_dict)
+    assert keys == re.findall(r'^            "(\w+)":', source, re.M)
 
 
 def test_every_error_code_is_documented_once() -> None:

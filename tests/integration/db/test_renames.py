@@ -9,7 +9,8 @@ from core.records import Split, Verdict
 from db import labels, people, renames
 from db.engine import Database
 from db.renames import Undone
-from db.results import ResultFilter, iter_results
+from db.result_filter import ResultFilter
+from db.results import iter_results
 from tests import labelled, ledger
 from tests.labelled import key, ranked, say, store, stored
 from tests.ledger import NOW

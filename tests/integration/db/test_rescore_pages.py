@@ -11,7 +11,8 @@ from db import rescore
 from db.engine import Database
 from db.rankings import pack_ranking, ranking_of
 from db.rescore import NewOutcomes, StoredPage
-from db.results import ResultFilter, iter_results
+from db.result_filter import ResultFilter
+from db.results import iter_results
 from db.tables import Face, Job
 from tests import ledger
 

@@ -1,21 +1,24 @@
 """Results as users query them: every filter, pages that join without a gap, and plans that do not read what is past."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, text, update
+from sqlalchemy import Connection, event, text
 
 from core.records import FaceOutcome
 from db import chunks
+from db.bulk import Bulk
 from db.claims import count_due_chunks
 from db.engine import Database
-from db.results import ResultFilter, find_photo_sha256, iter_results
-from db.tables import Item, Job
+from db.result_filter import ResultFilter
+from db.result_pages import find_rows
+from db.results import find_photo_sha256, iter_results
+from db.tables import Job
 from tests import ledger
 from tests.ledger import EXPIRED, NOW
 
@@ -152,10 +155,12 @@ def test_every_filter_holds_alone_and_with_another(database: Database, album: Al
 
 
 def test_since_means_decided_then_or_later(database: Database, album: Album) -> None:
+    lease = ledger.claim(database)  # of the photo that is not yet done
+    assert lease is not None
     with database.write() as session:
-        decided = update(Item).where(Item.job_id == album.second_job, Item.ordinal == 2)
-        session.execute(decided.values(decided_at=NOW + timedelta(hours=1)))
-    assert len(query(database, ResultFilter(since=NOW))) == 10
+        later = NOW + timedelta(hours=1)
+        chunks.finish_chunk(session, lease, ledger.results_of(lease), album.first_model, later)
+    assert len(query(database, ResultFilter(since=NOW))) == 11
     assert len(query(database, ResultFilter(since=NOW + timedelta(microseconds=1)))) == 1
 
 
@@ -171,6 +176,19 @@ def statements(database: Database) -> Iterator[list[tuple[str, Any]]]:
     event.listen(database.engine, "before_cursor_execute", note)
     yield seen
     event.remove(database.engine, "before_cursor_execute", note)
+
+
+class NotingBulk(Bulk):
+    """Notes what it is asked."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self.asked: list[tuple[str, Any]] = []
+
+    def fetch(self, statement: str, values: Sequence[Any]) -> Sequence[tuple[Any, ...]]:
+        spelled = statement if self._connection.dialect.name == "sqlite" else statement.replace("?", "%s")
+        self.asked.append((spelled, tuple(values)))
+        return super().fetch(statement, values)
 
 
 def plan(database: Database, statement: str, parameters: Any) -> str:
@@ -208,30 +226,43 @@ def large_job(database: Database) -> int:
 def test_every_question_is_answered_through_its_index(database: Database, large_job: int) -> None:
     """A list is entered through the index of its filter, and its later pages do not read what was passed."""
     on_postgresql = {
-        "job": r"pk_items on items.*\n *Index Cond: .*ordinal > ",
-        "all": r"pk_items on items.*\n *Index Cond: .*ROW\(job_id, ordinal\) > ",
+        "job": r"pk_items on items.*\n *Index Cond: .*ordinal >= ",
+        "all": r"pk_items on items.*\n *Index Cond: .*ROW\(job_id, ordinal\) >= ",
         "errors": "ix_items_errors on items",
-        "person": "ix_faces_person_id",
+        "person": r"ix_faces_person_id on faces.*\n *Index Cond: .*ROW\(person_id, job_id, ordinal\) >= ",
+        "outcome": r"ix_faces_outcome on faces.*\n *Index Cond: .*outcome.*, job_id, ordinal\) >= ",
+        "model": r"pk_items.*\n *Index Cond: .*ordinal >= .*ordinal < ",
+        "sure": r"pk_faces.*\n *Index Cond: .*ordinal >= .*ordinal < ",
     }
     on_sqlite = {
         "job": r"items USING PRIMARY KEY \(job_id=\? AND ordinal>\?\)",
         "all": r"items USING PRIMARY KEY \(\(job_id,ordinal\)>\(\?,\?\)\)",
         "errors": "items USING INDEX ix_items_errors",
-        "person": "faces USING INDEX ix_faces_person_id",
+        "person": r"f USING INDEX ix_faces_person_id \(\(person_id,job_id,ordinal\)>",
+        "outcome": r"f USING INDEX ix_faces_outcome \(\(outcome,job_id,ordinal\)>",
+        "model": r"i USING PRIMARY KEY \(job_id=\? AND ordinal>\? AND ordinal<\?\)",
+        "sure": r"f USING PRIMARY KEY \(job_id=\? AND ordinal>\? AND ordinal<\?\)",
     }
     questions = {
         "job": ResultFilter(job_id=large_job),
         "all": ResultFilter(),
         "errors": ResultFilter(job_id=large_job, outcome="error"),
         "person": ResultFilter(person_id=7),
+        "outcome": ResultFilter(outcome="identified"),
+        "model": ResultFilter(model_id=1),
+        "sure": ResultFilter(min_confidence=0.5),
     }
     for question, wanted in questions.items():
-        with statements(database) as seen:
-            assert len(query(database, wanted, limit=20, page_size=10)) == 20
+        people = [] if wanted.person_id is None else [wanted.person_id]
+        with database.read() as session:
+            bulk = NotingBulk(session.connection())
+            after = find_rows(bulk, wanted, people, None, 10)[-1].key
+            assert len(find_rows(bulk, wanted, people, after, 10)) == 10
         expected = (on_sqlite if database.is_sqlite else on_postgresql)[question]
-        pages = [asked for asked in seen if "FROM items" in asked[0]]
-        how = plan(database, *pages[-1 if question in {"job", "all"} else 0])
+        how = plan(database, *next(asked for asked in reversed(bulk.asked) if " i.uri" in asked[0]))
         assert re.search(expected, how), (question, how)
+        for zones in [asked for asked in bulk.asked if "FROM chunks" in asked[0]]:
+            assert "ix_chunks_zones" in plan(database, *zones)
 
 
 def test_the_sweeper_reads_open_chunks_alone(database: Database, large_job: int) -> None:

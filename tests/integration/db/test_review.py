@@ -131,7 +131,7 @@ def test_nothing_stored_is_nothing_to_ask(database: Database, model: int, reason
     [
         (Reason.AMBIGUOUS, "SEARCH faces USING INDEX ix_faces_review"),
         (Reason.NEAR_THRESHOLD, "SEARCH faces USING INDEX ix_faces_review"),
-        (Reason.UNKNOWN, "SCAN faces USING INDEX ix_faces_unknown"),  # holds nothing else, and is in order
+        (Reason.UNKNOWN, "SEARCH faces USING INDEX ix_faces_outcome (outcome=?"),
         (Reason.DISAGREEMENT, "SEARCH faces USING INDEX ix_faces_label_id"),
     ],
 )
