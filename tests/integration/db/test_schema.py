@@ -3,13 +3,14 @@
 import json
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import bindparam, inspect, text
+from sqlalchemy import bindparam, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -20,7 +21,7 @@ from db.chunks import ChunkLease
 from db.engine import Database
 from db.rankings import ranking_of
 from db.review import Reason, faces_to_review
-from db.tables import Base, Face, UtcDateTime
+from db.tables import Base, Chunk, Face, UtcDateTime
 from tests import ledger
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -101,6 +102,33 @@ def test_a_face_still_needs_its_photo_after_the_upgrade(empty_database: Database
         with empty_database.read() as session:
             assert session.scalars(text("PRAGMA integrity_check")).all() == ["ok"]
             assert session.execute(text("PRAGMA foreign_key_check")).all() == []
+
+
+def test_chunks_of_before_say_what_their_results_hold(empty_database: Database) -> None:
+    """Schema 0014: three chunks of two photos each, of which the last is not done."""
+    _upgrade_to(empty_database, "0006")
+    _insert_faces_of_0006(empty_database)
+    _upgrade_to(empty_database, "0012")
+    later = ledger.NOW + timedelta(hours=1)
+    with empty_database.write() as session:
+        session.execute(text("UPDATE faces SET confidence = similarity / 2, model_id = model_id + ordinal % 2"))
+        decided = text("UPDATE items SET decided_at = :now").bindparams(bindparam("now", ledger.NOW, UtcDateTime()))
+        session.execute(decided)
+        anew = text("UPDATE faces SET decided_at = :now, model_id = 2 WHERE ordinal IN (2, 3)")
+        session.execute(anew.bindparams(bindparam("now", later, UtcDateTime())))
+        for number, state in enumerate(["done", "done", "queued"]):
+            chunk = {"job_id": 1, "first_ordinal": 2 * number, "item_count": 2, "state": state, "attempts": 1}
+            _insert(session, "chunks", chunk)
+    schema.upgrade(empty_database)
+
+    holds = (Chunk.model_id, Chunk.face_model_id, Chunk.decided_until, Chunk.top_confidence, Chunk.top_unnamed)
+    with empty_database.read() as session:
+        found = [tuple(row) for row in session.execute(select(*holds).order_by(Chunk.id))]
+    assert found == [
+        (1, None, ledger.NOW, 0.45, 0.0),  # faces of two models
+        (1, 2, later, 0.3, 0.3),
+        (None,) * 5,
+    ]
 
 
 def _insert_faces_of_0006(database: Database) -> None:
