@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scripts.bench_compare import show_ratio
-from scripts.files import replacing
 from scripts.output import printable
 from scripts.plot import GREEN, GRID, INK, PALE_GREEN, PAPER, SMALL_PX, SOFT, TEXT_PX, Frame
 from scripts.report_charts import nice_ticks
@@ -32,22 +31,16 @@ def write_comparison(file: Path, figures: Figures) -> None:
     Raises:
         InputError: it cannot be written there.
     """
-    from scripts.canvas import PixelCanvas, SvgCanvas
+    from scripts.canvas import drawing
 
     rows = len(figures["contenders"])
     frame = Frame(left=_EDGE, top=_HEAD, width=_WIDTH - 2 * _EDGE, height=_FRAME_TOP + rows * _ROW + _FRAME_BOTTOM)
     height = round(frame.top + frame.height + _EDGE + 18 * len(figures["absent"]) + 6)
-    canvas: Canvas
-    if file.suffix.lower() == ".svg":
-        canvas = SvgCanvas(_WIDTH, height, PAPER, "Photos a second")
-    else:
-        canvas = PixelCanvas(_WIDTH, height, PAPER)
-    _draw_head(canvas, figures)
-    frame.draw(canvas, "Photos a second", "median; pale: slowest to fastest round")
-    _draw_bars(canvas, frame, figures["contenders"])
-    _draw_absent(canvas, frame.top + frame.height + _EDGE, figures["absent"])
-    with replacing(file) as stream:
-        stream.write(canvas.to_bytes())
+    with drawing(file, _WIDTH, height, PAPER, "Photos a second") as canvas:
+        _draw_head(canvas, figures)
+        frame.draw(canvas, "Photos a second", "median; pale: slowest to fastest round")
+        _draw_bars(canvas, frame, figures["contenders"])
+        _draw_absent(canvas, frame.top + frame.height + _EDGE, figures["absent"])
 
 
 def _draw_head(canvas: "Canvas", figures: Figures) -> None:

@@ -36,6 +36,16 @@ class BenchWork:
         return self.photos or "drawn faces"
 
 
+database_option = click.option(
+    "--database",
+    "url",
+    metavar="URL",
+    help="An empty database to measure in; its tables are removed again.",
+    show_default="a SQLite file that is removed",
+)
+"""Where a ledger is measured; `scripts.bench_database.empty_database` takes it."""
+
+
 def fleet_options(function: Callable[..., None]) -> Callable[..., None]:
     """Declare the options that say what a fleet works on; `choose_work` takes them."""
     options: list[Callable[..., Any]] = [

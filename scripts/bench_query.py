@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from core.machine import describe_machine
+from scripts.bench_options import database_option
 from scripts.common import Invocation, command
 from scripts.output import (
     add_row,
@@ -40,13 +41,7 @@ LIMIT_MS = 20.0
     "--rows", type=click.IntRange(1000, 1_000_000_000), default=10_000_000, help="Results in the ledger, about."
 )
 @click.option("--repeats", type=click.IntRange(1, 10_000), default=40, help="Pages of each kind, with other values.")
-@click.option(
-    "--database",
-    "url",
-    metavar="URL",
-    help="An empty database to measure in; its tables are removed again.",
-    show_default="a SQLite file that is removed",
-)
+@database_option
 @click.option("--picture", type=click.Path(path_type=Path), metavar="FILE", help="Draw it too, as .png or .svg.")
 def query(invocation: Invocation, rows: int, repeats: int, url: str | None, picture: Path | None) -> None:
     """Measure how long a page of results takes, for each filter of `facefleet results` and those that go together.

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.files import replacing
 from scripts.plot import GREEN, INK, ORANGE, PALE_GREEN, PAPER, RED, SMALL_PX, SOFT, TEXT_PX, Axis, Frame
 
 if TYPE_CHECKING:
@@ -23,25 +22,19 @@ def draw_query(file: Path, document: dict[str, Any]) -> None:
     Raises:
         InputError: it cannot be written there.
     """
-    from scripts.canvas import PixelCanvas, SvgCanvas
+    from scripts.canvas import drawing
 
     filters = document["filters"]
     height = _TOP + _HEAD_PX + _ROW_PX * len(filters) + 2 * _EDGE
     title = "How long a page of results takes, by filter"
-    canvas: Canvas
-    if file.suffix.lower() == ".svg":
-        canvas = SvgCanvas(_WIDTH, height, PAPER, title)
-    else:
-        canvas = PixelCanvas(_WIDTH, height, PAPER)
-    canvas.text((_EDGE, 48), title, 26, INK)
-    kind, machine = document["database"]["kind"], document["machine"]
-    note = f"{document['rows']:,} results in {kind}, pages of {document['page']}"
-    canvas.text((_EDGE, 74), f"{note}; {machine['cores']} cores, {machine['cpu']}", TEXT_PX, SOFT)
-    frame = Frame(left=_EDGE, top=_TOP, width=_WIDTH - 2 * _EDGE, height=height - _TOP - _EDGE)
-    frame.draw(canvas, "Milliseconds", "bar: half of all pages; line: 95 of 100; dot: the slowest")
-    _draw_rows(canvas, frame, document)
-    with replacing(file) as stream:
-        stream.write(canvas.to_bytes())
+    with drawing(file, _WIDTH, height, PAPER, title) as canvas:
+        canvas.text((_EDGE, 48), title, 26, INK)
+        kind, machine = document["database"]["kind"], document["machine"]
+        note = f"{document['rows']:,} results in {kind}, pages of {document['page']}"
+        canvas.text((_EDGE, 74), f"{note}; {machine['cores']} cores, {machine['cpu']}", TEXT_PX, SOFT)
+        frame = Frame(left=_EDGE, top=_TOP, width=_WIDTH - 2 * _EDGE, height=height - _TOP - _EDGE)
+        frame.draw(canvas, "Milliseconds", "bar: half of all pages; line: 95 of 100; dot: the slowest")
+        _draw_rows(canvas, frame, document)
 
 
 def _draw_rows(canvas: "Canvas", frame: Frame, document: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ import click
 
 from core.clock import utc_now
 from core.machine import describe_machine
+from scripts.bench_options import database_option
 from scripts.common import Invocation, command
 from scripts.output import add_row, make_console, make_table, print_fields, say, write_json
 from scripts.progress import show_progress
@@ -30,13 +31,7 @@ if TYPE_CHECKING:
     default=(60, 1000),
     help="People whom the model knows; may be given several times.",
 )
-@click.option(
-    "--database",
-    "url",
-    metavar="URL",
-    help="An empty database to measure in; its tables are removed again.",
-    show_default="a SQLite file that is removed",
-)
+@database_option
 def rescore(invocation: Invocation, faces: int, galleries: tuple[int, ...], url: str | None) -> None:
     """Measure how fast stored faces are decided about anew: deciding alone, and with reading and writing them.
 

@@ -12,6 +12,7 @@ from core.errors import InputError
 from core.machine import describe_machine
 from core.records import FacesMode
 from core.settings import Settings
+from scripts.bench_options import database_option
 from scripts.common import Invocation, command
 from scripts.output import write_json
 from scripts.progress import show_progress
@@ -31,13 +32,7 @@ _MB = 1e6
     "facefleet bench scale --costs scale.json --chunk-size 1024 --jobs 16 --picture scale.svg",
 )
 @click.option("--photos", metavar="DIR", help="Photos that are one face each.", show_default="drawn faces")
-@click.option(
-    "--database",
-    "url",
-    metavar="URL",
-    help="An empty database to measure in; its tables are removed again.",
-    show_default="a SQLite file that is removed",
-)
+@database_option
 @click.option(
     "--rows", type=click.IntRange(20_000, 100_000_000), default=200_000, help="Photos that it is filled with."
 )

@@ -4,7 +4,6 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.files import replacing
 from scripts.plot import BLUE, GREEN, INK, ORANGE, PAPER, SMALL_PX, SOFT, TEXT_PX, Axis, Frame, Plot
 from scripts.simulate_fleet import WORKERS
 
@@ -27,23 +26,19 @@ def draw_scale(file: Path, document: dict[str, Any]) -> None:
     Raises:
         InputError: it cannot be written there.
     """
-    from scripts.canvas import PixelCanvas, SvgCanvas
+    from scripts.canvas import drawing
 
     title = "How fast a fleet is, by its workers"
-    canvas: Canvas
-    if file.suffix.lower() == ".svg":
-        canvas = SvgCanvas(_WIDTH, _HEIGHT, PAPER, title)
-    else:
-        canvas = PixelCanvas(_WIDTH, _HEIGHT, PAPER)
-    costs, plan = document["costs"], document["plan"]
-    canvas.text((_EDGE, 48), title, 26, INK)
-    note = f"{costs['database']}, chunks of {plan['chunk_size']} photos; costs measured on {costs['machine']['cpu']}"
-    canvas.text((_EDGE, 74), note, TEXT_PX, SOFT)
-    width, height = (_WIDTH - 2 * _EDGE - _GAP) / 2, _HEIGHT - _TOP - _EDGE
-    _draw_sweep(canvas, Frame(left=_EDGE, top=_TOP, width=width, height=height), document)
-    _draw_ladder(canvas, Frame(left=_EDGE + width + _GAP, top=_TOP, width=width, height=height), document)
-    with replacing(file) as stream:
-        stream.write(canvas.to_bytes())
+    with drawing(file, _WIDTH, _HEIGHT, PAPER, title) as canvas:
+        costs, plan = document["costs"], document["plan"]
+        canvas.text((_EDGE, 48), title, 26, INK)
+        note = (
+            f"{costs['database']}, chunks of {plan['chunk_size']} photos; costs measured on {costs['machine']['cpu']}"
+        )
+        canvas.text((_EDGE, 74), note, TEXT_PX, SOFT)
+        width, height = (_WIDTH - 2 * _EDGE - _GAP) / 2, _HEIGHT - _TOP - _EDGE
+        _draw_sweep(canvas, Frame(left=_EDGE, top=_TOP, width=width, height=height), document)
+        _draw_ladder(canvas, Frame(left=_EDGE + width + _GAP, top=_TOP, width=width, height=height), document)
 
 
 def _draw_sweep(canvas: "Canvas", frame: Frame, document: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ import click
 
 from core.machine import describe_machine
 from core.records import FacesMode
-from scripts.bench_options import bench_settings
+from scripts.bench_options import bench_settings, database_option
 from scripts.common import Invocation, command
 from scripts.output import make_console, print_fields, say, show_bytes, show_duration, write_json
 from scripts.progress import show_progress
@@ -31,13 +31,7 @@ _STATUS = Path("/proc/self/status")
     "facefleet bench submit --items 100000 --database postgresql+psycopg://localhost/bench --json",
 )
 @click.option("--items", type=click.IntRange(1, 100_000_000), default=1_000_000, help="Photos of the one job.")
-@click.option(
-    "--database",
-    "url",
-    metavar="URL",
-    help="An empty database to measure in; its tables are removed again.",
-    show_default="a SQLite file that is removed",
-)
+@database_option
 def submit(invocation: Invocation, items: int, url: str | None) -> None:
     """Measure how fast photos are submitted: found in a manifest, recorded in pages, rung for.
 

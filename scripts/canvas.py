@@ -4,13 +4,16 @@ Coordinates are in pixels of the picture at its natural size, y downwards.
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from html import escape
+from pathlib import Path
 from typing import Literal, Protocol
 
 from PIL import Image, ImageColor, ImageDraw
 
 from core.images.fonts import Fonts
+from scripts.files import replacing
 
 Anchor = Literal["start", "middle", "end"]
 Points = Sequence[tuple[float, float]]
@@ -36,6 +39,27 @@ class Canvas(Protocol):
 
     def to_bytes(self) -> bytes:
         """Return the file."""
+
+
+@contextmanager
+def drawing(file: Path, width: int, height: int, background: str, title: str) -> "Iterator[Canvas]":
+    """Lend a canvas, and write what was drawn at the end; a file of the same name is replaced.
+
+    Args:
+        file: with a suffix that `check_picture` lets pass.
+        width: of the picture, in pixels.
+        height: the same.
+        background: a colour.
+        title: for who does not see it; SVG alone has room for it.
+
+    Raises:
+        InputError: it cannot be written there.
+    """
+    is_svg = file.suffix.lower() == ".svg"
+    canvas: Canvas = SvgCanvas(width, height, background, title) if is_svg else PixelCanvas(width, height, background)
+    yield canvas
+    with replacing(file) as stream:
+        stream.write(canvas.to_bytes())
 
 
 class SvgCanvas:

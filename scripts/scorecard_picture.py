@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import InputError
-from scripts.files import replacing
 from scripts.output import printable, show_count, show_share
 from scripts.plot import GRID, INK, PAPER, SMALL_PX, SOFT, TEXT_PX, Frame
 from scripts.scorecard_panels import choose_panels
@@ -58,27 +57,21 @@ def write_picture(file: Path, figures: dict[str, Any], *, title: str, group_by: 
     Raises:
         InputError: it cannot be written there.
     """
-    from scripts.canvas import PixelCanvas, SvgCanvas
+    from scripts.canvas import drawing
 
     panels = choose_panels(figures)
     rows = 2 if len(panels) > 3 else min(1, len(panels))
     height = _TILES_TOP + _TILES_HEIGHT + rows * (_PANEL_HEIGHT + _GAP) + _EDGE
-    canvas: Canvas
-    if file.suffix.lower() == ".svg":
-        canvas = SvgCanvas(_WIDTH, height, PAPER, f"Scorecard: {title}")
-    else:
-        canvas = PixelCanvas(_WIDTH, height, PAPER)
-    _draw_head(canvas, figures, title, group_by)
-    _draw_tiles(canvas, figures)
-    across = 2 if rows == 2 else max(len(panels), 1)
-    width = (_WIDTH - 2 * _EDGE - (across - 1) * _GAP) / across
-    for number, draw in enumerate(panels):
-        row, column = divmod(number, across)
-        left = _EDGE + column * (width + _GAP)
-        top = _TILES_TOP + _TILES_HEIGHT + _GAP + row * (_PANEL_HEIGHT + _GAP)
-        draw(canvas, Frame(left=left, top=top, width=width, height=_PANEL_HEIGHT), figures)
-    with replacing(file) as stream:
-        stream.write(canvas.to_bytes())
+    with drawing(file, _WIDTH, height, PAPER, f"Scorecard: {title}") as canvas:
+        _draw_head(canvas, figures, title, group_by)
+        _draw_tiles(canvas, figures)
+        across = 2 if rows == 2 else max(len(panels), 1)
+        width = (_WIDTH - 2 * _EDGE - (across - 1) * _GAP) / across
+        for number, draw in enumerate(panels):
+            row, column = divmod(number, across)
+            left = _EDGE + column * (width + _GAP)
+            top = _TILES_TOP + _TILES_HEIGHT + _GAP + row * (_PANEL_HEIGHT + _GAP)
+            draw(canvas, Frame(left=left, top=top, width=width, height=_PANEL_HEIGHT), figures)
 
 
 def _draw_head(canvas: "Canvas", figures: dict[str, Any], title: str, group_by: str | None) -> None:

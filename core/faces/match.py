@@ -79,9 +79,15 @@ def candidates(
         candidate (int64 [N]), its cosine similarity (float32 [N]), and the best other person's (float32 [N]; -1 when
         C is 1).
     """
-    similarities = similarities_to(embeddings, gallery)
+    return _best_two(similarities_to(embeddings, gallery), logits)
+
+
+def _best_two(
+    similarities: "NDArray[np.float32]", logits: "NDArray[np.float32]"
+) -> tuple["NDArray[np.int64]", "NDArray[np.float32]", "NDArray[np.float32]"]:
+    """Return what `candidates` does, from the similarities to all people ([N, C])."""
     candidate = logits.argmax(axis=1)
-    rows = np.arange(len(embeddings))
+    rows = np.arange(len(similarities))
     similarity = similarities[rows, candidate]
     others = similarities.copy()
     others[rows, candidate] = -1.0
@@ -133,9 +139,9 @@ def _decide_finite(
     rule: "RejectRule",
     top_k: int,
 ) -> list[Match]:
-    candidate, similarity, runner_up = candidates(embeddings, logits, gallery)
-    confidence = confidences(similarity, similarity - runner_up, rule.calibration)
     similarities = similarities_to(embeddings, gallery)
+    candidate, similarity, runner_up = _best_two(similarities, logits)
+    confidence = confidences(similarity, similarity - runner_up, rule.calibration)
     nearest = _nearest(similarities, top_k)
     return [
         Match(

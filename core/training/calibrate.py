@@ -23,7 +23,7 @@ _FEW_PEOPLE = 6
 _KNOWN_REFUSED = 0.1
 _BELOW_LOWERED, _BELOW_MOVED = 0.97, 0.95
 _MADE_UP_PEOPLE_WEIGH = 60.0
-"""As many people left out as made-up people weigh, in telling where strangers come to lie."""
+"""As many people left out as made-up people weigh, in telling where strangers come to lie: docs/decisions/0025."""
 _DEVIATION_OF_ONE = 0.1  # a single photo shows no spread; this is about what strangers' scores have on real faces
 _LEAD_SHARE = 0.6  # unseen photos have shorter leads than those learned from
 _MOST_MARGIN = 0.25

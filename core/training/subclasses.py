@@ -27,10 +27,8 @@ def split_classes(learner: Learner) -> None:
         return
     learned = network.gallery()[: learner.classes].cpu()
     embeddings = answer(network, learner.real.crops, learner.device).embeddings
-    groups = [
-        group_means(embeddings[learner.real.labels == person], min(each, int((learner.real.labels == person).sum())))
-        for person in range(learner.classes)
-    ]
+    photos = [embeddings[learner.real.labels == person] for person in range(learner.classes)]
+    groups = [group_means(of_one, min(each, len(of_one))) for of_one in photos]
     means = torch.stack([torch.cat([group, group[:1].expand(each - len(group), -1)]) for group in groups])
     network.head.set_prototypes(F.normalize(learned[:, None] + means, dim=2).to(learner.device))
 
