@@ -125,7 +125,7 @@ COMMANDS = {
         section=_SERVICES,
     ),
     "bench": Entry(
-        target="scripts.bench:bench",
+        target="scripts.bench.group:bench",
         summary="Measure how fast this machine identifies photos, or how well a pretrained backbone does.",
         section=_SERVICES,
     ),

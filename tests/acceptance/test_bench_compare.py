@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from scripts.bench_contender import missing_packages
+from scripts.bench.contender import missing_packages
 
 ROOT = Path(__file__).resolve().parents[2]
 

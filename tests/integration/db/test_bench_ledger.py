@@ -1,7 +1,7 @@
 """What `facefleet bench scale` measures of a ledger, with the functions that workers call."""
 
 from db.engine import Database
-from scripts.bench_ledger import LedgerCosts, measure_ledger
+from scripts.bench.ledger import LedgerCosts, measure_ledger
 from scripts.simulate_costs import Linear
 
 

@@ -10,9 +10,9 @@ from db.engine import Database
 from db.result_filter import ResultFilter
 from db.results import PAGE, iter_results, read_page
 from db.tables import Chunk, Face, Item, Job
-from scripts.bench_outcomes import MadeUpLedger, fill_ledger
-from scripts.bench_questions import OPTIONS, QUESTIONS, Question
-from scripts.bench_reading import share, time_pages
+from scripts.bench.outcomes import MadeUpLedger, fill_ledger
+from scripts.bench.questions import OPTIONS, QUESTIONS, Question
+from scripts.bench.reading import share, time_pages
 from scripts.results import results
 
 

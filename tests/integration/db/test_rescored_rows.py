@@ -17,7 +17,7 @@ from db.rankings import ranking_of
 from db.redecide import FaceKey
 from db.registry import register_model
 from db.tables import Face, Job
-from scripts.bench_faces import MadeUpFaces, make_faces
+from scripts.bench.faces import MadeUpFaces, make_faces
 from scripts.deciding import DecidingModel
 from scripts.rescoring import Rescoring
 from tests import ledger

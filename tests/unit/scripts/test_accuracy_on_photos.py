@@ -12,8 +12,8 @@ from core.recognise import Recogniser
 from core.settings import Settings
 from core.training.hygiene import FindingKind, find_problems
 from core.weights.spec import DEFAULT_EMBEDDER
-from scripts.bench_protocols import measure_identification, measure_verification
-from scripts.bench_seen import SeenPhotos, look_at, open_backbone
+from scripts.bench.protocols import measure_identification, measure_verification
+from scripts.bench.seen import SeenPhotos, look_at, open_backbone
 from scripts.photo_folders import find_labelled
 from tests.unit.scripts.runner import Run
 

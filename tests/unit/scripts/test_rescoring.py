@@ -13,7 +13,7 @@ from db.engine import Database
 from db.registry import activate_model
 from db.rescore import PAGE_FACES
 from db.tables import Face, Job, Model
-from scripts.bench_faces import MadeUpFaces, make_faces, store_faces
+from scripts.bench.faces import MadeUpFaces, make_faces, store_faces
 from scripts.rescoring import Rescoring, Tally
 from tests import ledger
 from tests.unit.scripts.runner import Run

@@ -1,0 +1,164 @@
+"""The sides of the benchmark of the engine: the same aligned crops through facefleet's engine and through OpenVINO.
+
+Each side uses all cores as it does best: facefleet a process a core, OpenVINO one process with its streams and threads.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.settings import Settings
+from core.weights.spec import ChannelOrder, WeightsSpec
+from core.weights.store import WeightsStore
+from scripts.bench.contender import Absent, Card, ContenderError, absent_without, broken
+from scripts.bench.openvino import PACKAGE, WAYS, fastest_embedder
+from scripts.bench.processes import BenchProcesses, ProcessDiedError, Work, share_out
+from workers.spec import NodeSpec, Role, make_spec
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+OURS = Card(
+    key="facefleet", title="facefleet engine", does="A process on each core, crops in batches as workers run them."
+)
+HINTS = {
+    "THROUGHPUT": Card(
+        key="openvino_throughput",
+        title="OpenVINO, THROUGHPUT",
+        does="One process, as many streams as OpenVINO chooses, at the batch that is fastest here.",
+    ),
+    "LATENCY": Card(
+        key="openvino_latency",
+        title="OpenVINO, LATENCY",
+        does="One process, one stream on all cores, at the batch that is fastest here.",
+    ),
+}
+
+
+class EngineSide:
+    """A side, warm: embeds crops and says how long that took.
+
+    Args:
+        card: what it is.
+        ran_as: how its network runs.
+        processes: one or more.
+    """
+
+    def __init__(self, card: Card, processes: BenchProcesses, count: int) -> None:
+        self.card = card
+        self.ran_as = str(processes.told[-1])
+        self.vectors: NDArray[np.float32] | None = None
+        """[N, D] of the last run, in the crops' order."""
+        self._processes = processes
+        self._count = count
+
+    def run(self, repeats: int) -> float:
+        """Embed all crops that the processes hold, several times; return the seconds that took."""
+        begun_s = time.perf_counter()
+        try:
+            answers = self._processes.ask([repeats] * self._count)
+        except ProcessDiedError as error:
+            raise ContenderError(str(error)) from error
+        seconds = time.perf_counter() - begun_s
+        rows = sum(len(answer) for answer in answers)
+        vectors = np.empty((rows, answers[0].shape[1]), np.float32)
+        for number, answer in enumerate(answers):
+            vectors[number :: self._count] = answer
+        self.vectors = vectors
+        return seconds
+
+
+@contextmanager
+def open_sides(
+    settings: Settings, spec: WeightsSpec, crops: "NDArray[np.uint8]", workers: int
+) -> Iterator[tuple[list[EngineSide], list[Absent]]]:
+    """Set up all sides that can run, warm.
+
+    Args:
+        settings: of a home of its own, with the weights' folder.
+        spec: the embedder.
+        crops (uint8 [N, S, S, 3]): RGB.
+        workers: processes of facefleet's side.
+    """
+    absent: list[Absent] = []
+    with ExitStack() as stack:
+        sides = [_enter(stack, OURS, _our_processes(settings, spec, crops, workers), workers)]
+        store = WeightsStore.from_settings(settings)
+        files = {file.name: store.read_verified(spec, file) for file in spec.files}
+        for hint, card in HINTS.items():
+            if why := absent_without(card, [PACKAGE]):
+                absent.append(why)
+                continue
+            try:
+                processes = BenchProcesses(_set_up_openvino, [(spec, files, hint, crops)])
+                sides.append(_enter(stack, card, processes, 1))
+            except ContenderError as error:
+                absent.append(broken(card, error))
+        yield sides, absent
+
+
+def _enter(stack: ExitStack, card: Card, processes: BenchProcesses, count: int) -> EngineSide:
+    try:
+        side = EngineSide(card, stack.enter_context(processes), count)
+    except ProcessDiedError as error:
+        raise ContenderError(str(error)) from error
+    side.run(1)
+    return side
+
+
+def _our_processes(settings: Settings, spec: WeightsSpec, crops: "NDArray[np.uint8]", workers: int) -> BenchProcesses:
+    """Put a model that knows nobody into the store of the home; return processes that will run it."""
+    from scripts.bench.seen import store_nobody
+
+    sha256 = store_nobody(settings, spec.name)
+    node = make_spec(Role.IDENTIFY, settings, device="cpu", slots=workers)
+    shares = share_out(crops, workers)
+    return BenchProcesses(_set_up_engine, [(node, sha256, slot, shares[slot]) for slot in range(workers)])
+
+
+def _set_up_engine(node: NodeSpec, sha256: str, slot: int, crops: "NDArray[np.uint8]") -> tuple[str, Work]:
+    """Load the model as a worker does."""
+    from scripts.bench.bare import load_on_slot
+
+    engine = load_on_slot(node, sha256, slot)
+    batches = [crops[start : start + engine.batch_size] for start in range(0, len(crops), engine.batch_size)]
+
+    def embed(repeats: Any) -> Any:
+        for _ in range(repeats):
+            vectors = [engine.run(batch.transpose(0, 3, 1, 2))[0] for batch in batches]
+        return np.concatenate(vectors)
+
+    return engine.variant, embed
+
+
+def _set_up_openvino(
+    spec: WeightsSpec, files: dict[str, bytes], hint: str, crops: "NDArray[np.uint8]"
+) -> tuple[str, Work]:
+    """Compile the network in OpenVINO, at the batch that is fastest."""
+    ways = [way for way in WAYS if way.hint == hint]
+    embedder = fastest_embedder(spec, files, ways, order=ChannelOrder.RGB)
+
+    def embed(repeats: Any) -> Any:
+        for _ in range(repeats):
+            vectors = embedder.embed(crops)
+        return vectors
+
+    return f"{embedder.way.batch} a request, {embedder.precision}", embed
+
+
+def make_crops(size_px: int, count: int) -> "NDArray[np.uint8]":
+    """Return drawn faces as crops, uint8 [count, S, S, 3] RGB; few differ, as contents do not change the speed."""
+    import random
+
+    from core.faces.crop import crop_whole_photo
+    from core.images.drawn_people import draw_people
+    from core.images.drawn_photo import take_photo
+
+    people = draw_people(16, random.Random(0))
+    photos = [np.asarray(take_photo(person, size_px, random.Random(0)).convert("RGB")) for person in people]
+    drawn = np.stack([crop_whole_photo(photo, size_px) for photo in photos])
+    return drawn[np.arange(count) % len(drawn)]
