@@ -194,12 +194,14 @@ class Bulk:
         self._connection.exec_driver_sql("SET LOCAL enable_nestloop = off")
         updated = self._connection.exec_driver_sql(updating).rowcount
         self._connection.exec_driver_sql("SET LOCAL enable_nestloop = on")
+        self._connection.exec_driver_sql("DROP TABLE changed")
         return updated
 
     def _copy(self, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Insert rows that have a value for each column of a PostgreSQL table, by COPY in its own encoding."""
         with self._driver.cursor() as cursor:
-            cursor.execute(f"SELECT * FROM {table} LIMIT 0")  # noqa: S608
+            # Not prepared: the table of a name is another one next time, with other columns.
+            cursor.execute(f"SELECT * FROM {table} LIMIT 0", prepare=False)  # noqa: S608
             types = [column.type_code for column in cursor.description]
             with cursor.copy(f"COPY {table} FROM STDIN (FORMAT BINARY)") as copy:
                 copy.set_types(types)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
+from itertools import chain, compress
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, or_, select, update
@@ -42,6 +42,8 @@ class StoredPage:
     model_ids: list[int]
     low_quality: list[bool]
     """Whether there are reasons to give the face no name: the quality gate's, or what a person said."""
+    asked_about: list[bool]
+    """Whether the review asks about the face for what its model made of it."""
     vectors: bytes
     """All embeddings, one after the other: float16 [N, D], little-endian."""
     without_embedding: int
@@ -117,7 +119,7 @@ def read_page(
         joined="vector",
     )
     kept, vectors = _with_vectors(columns, keys, vectors, 2 * dim)
-    ordinals, indices, outcomes, people, labels, models, low = kept
+    ordinals, indices, outcomes, people, labels, models, low, asked_about = kept
     return StoredPage(
         job_id=job_id,
         after=after,
@@ -129,6 +131,7 @@ def read_page(
         label_ids=labels,
         model_ids=models,
         low_quality=list(map(bool, low)),
+        asked_about=list(map(bool, asked_about)),
         vectors=vectors,
         without_embedding=len(columns[0]) - len(ordinals),
     )
@@ -138,9 +141,9 @@ def _read_faces(bulk: Bulk, wanted: str, limit: int) -> list[list[Any]]:
     """Return the columns of faces, by photo and face; -1 wants all."""
     bound = "" if limit < 0 else f"LIMIT {limit:d}"
     columns, _ = bulk.fetch_columns(
-        ("ordinal", "face_index", "outcome", "person_id", "label_id", "model_id", "low"),
+        ("ordinal", "face_index", "outcome", "person_id", "label_id", "model_id", "low", "asked_about"),
         "SELECT f.ordinal, f.face_index, f.outcome, f.person_id, f.label_id, f.model_id, "  # noqa: S608
-        f"f.quality_reasons <> {bulk.json_mark} AS low FROM faces f "
+        f"f.quality_reasons <> {bulk.json_mark} AS low, f.review_order IS NOT NULL AS asked_about FROM faces f "
         f"WHERE {wanted} ORDER BY f.ordinal, f.face_index {bound}",
         ("[]",),
     )
@@ -192,17 +195,51 @@ def write_page(
 
 
 def _write_faces(bulk: Bulk, page: StoredPage, new: NewOutcomes, model_id: int, now: datetime) -> int:
-    """Update the rows of faces that are still as they were read; return how many."""
-    columns: dict[str, Sequence[Any]] = {
+    """Update the rows of faces that are still as they were read; return how many.
+
+    Those that are found where they were, which after a retrain are nearly all, are written without the columns that
+    indexes are of: SQLite compares each index entry that it might have to change, for a third of a row's time.
+    """
+    stays = _stays(page, new)
+    moved: dict[str, Sequence[Any]] = {
         "outcome": new.outcomes,
         "person_id": new.person_ids,
+        "label_id": new.label_ids,
+        "review_order": new.review_orders,
+    }
+    decided: dict[str, Sequence[Any]] = {
         "candidate_id": new.candidate_ids,
         "similarity": new.similarities,
         "confidence": new.confidences,
         "ranking": new.rankings,
-        "label_id": new.label_ids,
-        "review_order": new.review_orders,
     }
+    written = 0
+    for values, chosen in ((decided, stays), (decided | moved, [not stay for stay in stays])):
+        if any(chosen):
+            written += _write_columns(bulk, page, values, chosen, model_id, now)
+    return written
+
+
+def _stays(page: StoredPage, new: NewOutcomes) -> list[bool]:
+    """Say of each face whether all that rows are looked up by is as before."""
+    asked = zip(page.asked_about, new.review_orders, strict=True)
+    before = zip(page.outcomes, page.person_ids, page.label_ids, strict=True)
+    after = zip(new.outcomes, new.person_ids, new.label_ids, strict=True)
+    return [
+        was == now and not was_asked and order is None
+        for was, now, (was_asked, order) in zip(before, after, asked, strict=True)
+    ]
+
+
+def _write_columns(
+    bulk: Bulk,
+    page: StoredPage,
+    values: Mapping[str, Sequence[Any]],
+    chosen: Sequence[bool],
+    model_id: int,
+    now: datetime,
+) -> int:
+    """Update some columns of those faces that are chosen; return how many rows were as they were read."""
     keys = {"ordinal": page.ordinals, "face_index": page.face_indices}
     were = {
         "outcome": page.outcomes,
@@ -210,14 +247,14 @@ def _write_faces(bulk: Bulk, page: StoredPage, new: NewOutcomes, model_id: int, 
         "label_id": page.label_ids,
         "model_id": page.model_ids,
     }
-    every = chain(columns.values(), keys.values(), were.values())
+    every = chain(values.values(), keys.values(), were.values())
     return bulk.update_unchanged(
         Face,
-        values=tuple(columns),
+        values=tuple(values),
         same={"model_id": f"{model_id:d}", "decided_at": f"'{bulk.time(now)}'", "top_k": "'[]'"},
         keys=tuple(keys),
         unchanged=tuple(were),
-        rows=zip(*every, strict=True),
+        rows=compress(zip(*every, strict=True), chosen),
         within=f"faces.job_id = {page.job_id} AND faces.ordinal > {page.after} AND faces.ordinal <= {page.until}",
     )
 
@@ -227,12 +264,13 @@ def _tell_chunks(session: Session, page: StoredPage, new: NewOutcomes, model_id:
     if not len(page):
         return
     bears = zip(new.confidences, new.label_ids, strict=True)
-    sure = (confidence if label is None else SUREST for confidence, label in bears)
     tell_rescored(
         session,
         page.job_id,
         range(page.after + 1, page.until + 1),
-        zip(page.ordinals, new.outcomes, sure, strict=True),
+        ordinals=page.ordinals,
+        outcomes=new.outcomes,
+        confidences=[(confidence or 0.0) if label is None else SUREST for confidence, label in bears],
         model_id=model_id,
         now=now,
         all_of_them=not page.without_embedding,

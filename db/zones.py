@@ -5,6 +5,7 @@ nothing is known, and is never passed over. What is said may be too much, never 
 faces anew (db/rescore.py, db/redecide.py) says so here.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -162,9 +163,11 @@ def widen(session: Session, photos: Iterable[tuple[int, int]]) -> None:
 def tell_rescored(
     session: Session,
     job_id: int,
-    ordinals: range,
-    faces: Iterable[tuple[int, str, float | None]],
+    photos: range,
     *,
+    ordinals: Sequence[int],
+    outcomes: Sequence[str],
+    confidences: Sequence[float],
     model_id: int,
     now: datetime,
     all_of_them: bool,
@@ -174,8 +177,10 @@ def tell_rescored(
     Args:
         session: a write session.
         job_id: the job.
-        ordinals: the photos that were looked at.
-        faces: photo, new outcome and new confidence of each face.
+        photos: the ordinals that were looked at.
+        ordinals: of each face, its photo; ascending.
+        outcomes: of each face, what it is now.
+        confidences: of each face, how sure that is.
         model_id: the model.
         now: aware time.
         all_of_them: no face of these photos is by another model now.
@@ -183,39 +188,48 @@ def tell_rescored(
     query = select(Chunk.id, Chunk.first_ordinal, Chunk.item_count).where(
         Chunk.job_id == job_id,
         Chunk.state == ChunkState.DONE,  # no worker holds it, and nobody else's transaction waits for this one
-        Chunk.first_ordinal > ordinals.start - _LONGEST,
-        Chunk.first_ordinal < ordinals.stop,
-        Chunk.first_ordinal + Chunk.item_count > ordinals.start,
+        Chunk.first_ordinal > photos.start - _LONGEST,
+        Chunk.first_ordinal < photos.stop,
+        Chunk.first_ordinal + Chunk.item_count > photos.start,
     )
     chunks = session.execute(query.order_by(Chunk.id)).all()
     if not chunks:
         return
     first = min(chunk.first_ordinal for chunk in chunks)
     behind = max(chunk.first_ordinal + chunk.item_count for chunk in chunks)
-    unseen = [(first, ordinals.start), (ordinals.stop, behind)] if all_of_them else [(first, behind)]
+    unseen = [(first, photos.start), (photos.stop, behind)] if all_of_them else [(first, behind)]
     others = _by_others(session, job_id, unseen, model_id)
-    surest: dict[int, float] = {}
-    unnamed: dict[int, float] = {}
-    for ordinal, outcome, confidence in faces:
-        for each in (surest,) if outcome == FaceOutcome.IDENTIFIED else (surest, unnamed):
-            each[ordinal] = max(each.get(ordinal, 0.0), confidence or 0.0)
+    named = FaceOutcome.IDENTIFIED.value
+    unnamed = [0.0 if outcome == named else sure for outcome, sure in zip(outcomes, confidences, strict=True)]
     told = []
     for chunk in chunks:
-        photos = range(chunk.first_ordinal, chunk.first_ordinal + chunk.item_count)
-        by = None if any(ordinal in others for ordinal in photos) else model_id
-        top, second = (max(each.get(ordinal, 0.0) for ordinal in photos) for each in (surest, unnamed))
-        told.append({"chunk": chunk.id, "by": by, "until": now, "top": top, "unnamed": second})
+        of_chunk = range(chunk.first_ordinal, chunk.first_ordinal + chunk.item_count)
+        faces = _within(ordinals, of_chunk)
+        told.append(
+            {
+                "chunk": chunk.id,
+                "by": None if others[_within(others, of_chunk)] else model_id,
+                "until": now,
+                "top": max(confidences[faces], default=0.0),
+                "unnamed": max(unnamed[faces], default=0.0),
+            }
+        )
     session.connection().execute(_TELL_RESCORED, told)
 
 
-def _by_others(session: Session, job_id: int, ranges: Iterable[tuple[int, int]], model_id: int) -> set[int]:
-    """Return the photos in some ranges of which a face is by another model."""
+def _within(ordinals: Sequence[int], photos: range) -> slice:
+    """Return where in ascending ordinals those of some photos stand."""
+    return slice(bisect_left(ordinals, photos.start), bisect_left(ordinals, photos.stop))
+
+
+def _by_others(session: Session, job_id: int, ranges: Iterable[tuple[int, int]], model_id: int) -> list[int]:
+    """Return the photos in some ranges of which a face is by another model, in ascending order."""
     found: set[int] = set()
     for first, behind in ranges:
         if first < behind:
             of_range = (Face.job_id == job_id, Face.ordinal >= first, Face.ordinal < behind)
             found |= set(session.scalars(select(Face.ordinal).where(*of_range, Face.model_id != model_id)))
-    return found
+    return sorted(found)
 
 
 def _raised(column: Any, name: str) -> Any:
