@@ -28,6 +28,13 @@ class FacesMode(StrEnum):
     CROP = "crop"  # each photo is one face already
 
 
+class EngineKind(StrEnum):
+    """What may compute a model's network on a CPU."""
+
+    TORCH = "torch"  # torch alone
+    OPENVINO = "openvino"  # OpenVINO too, where it is faster and answers right
+
+
 class JobState(StrEnum):
     """Where a job stands."""
 

@@ -3,11 +3,13 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from core.errors import SettingError
+from core.records import EngineKind
 
 _PREFIX = "FACEFLEET_"
 _LOCAL = "file://"
@@ -74,6 +76,11 @@ class Settings:
     sweep_interval_s: float = _setting(5.0, "Seconds between two rounds of the sweeper.", low=0.1, high=3600)
     model_poll_s: float = _setting(
         1.5, "Seconds between two looks at which model should be serving.", low=0.05, high=60
+    )
+    engine: EngineKind = _setting(
+        EngineKind.TORCH,
+        "What runs networks on a CPU: `torch`, or `openvino`, with which OpenVINO does where it is faster and answers "
+        "right. It has to be installed: `pip install '.[openvino]'`.",
     )
     tuning_budget_s: float = _setting(
         1.5,
@@ -170,6 +177,8 @@ def _parse(variable: str, text: str, default: Any, rules: Mapping[str, Any]) -> 
         return Path(text)
     if isinstance(default, tuple):
         return tuple(Path(part).expanduser().absolute() for part in text.split(os.pathsep) if part)
+    if isinstance(default, StrEnum):
+        return _choose(variable, text, default)
     if isinstance(default, str):
         return text
     kind: type[int] | type[float] = int if isinstance(default, int) else float
@@ -184,3 +193,14 @@ def _parse(variable: str, text: str, default: Any, rules: Mapping[str, Any]) -> 
     if not low <= value <= high:
         raise SettingError(f"{variable} is {text}, out of range. {remedy}")
     return value
+
+
+def _choose(variable: str, text: str, default: StrEnum) -> StrEnum:
+    """Return the one of a closed set that a variable's text names."""
+    choices = [str(choice) for choice in type(default)]
+    if text.lower() not in choices:
+        raise SettingError(
+            f"{variable} is {text!r}, which is none of {', '.join(choices)}. Set it to one of them, or unset it: "
+            f"{default}."
+        )
+    return type(default)(text.lower())

@@ -55,9 +55,10 @@ def _tunings_of(settings: Settings, manifest: "Mapping[str, Any]") -> "list[tupl
     from core.models.variants import variants_for
 
     here = {
-        (place.name, place.capabilities, place.libraries, tuple(variant.name for variant in variants_for(device)))
+        (place.name, place.capabilities, place.libraries, tuple(variant.name for variant in variants))
         for device in local_devices()
-        for place in [describe_device(device)]
+        for place in [describe_device(device, settings.engine)]
+        for variants in [variants_for(device, settings.engine)]
     }
     kind = tuple(manifest.get(name) for name in ("backbone", "input_size_px", "embedding_dim"))
     return [

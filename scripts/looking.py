@@ -45,6 +45,7 @@ def open_recogniser(
             sha256,
             place,
             batch_size=settings.batch_size,
+            engine=settings.engine,
             tuning_budget_s=settings.tuning_budget_s,
             known=Known(TuningCache.from_settings(settings)),
         )

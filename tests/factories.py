@@ -18,8 +18,8 @@ from core.faces.rule import RejectRule
 from core.models.artifact import Golden, pack_artifact
 from core.models.export import draw_golden_crops, write_artifact
 from core.models.manifest import Manifest
+from core.models.runner import to_outputs
 from core.models.store import ModelStore
-from core.models.variants import to_outputs
 from core.records import FacesMode, PersonClass
 
 TINY_SIZE_PX = 16

@@ -141,6 +141,7 @@ class _Recognition:
                     spec.torch_device,
                     batch_size=settings.batch_size,
                     threads=spec.threads,
+                    engine=settings.engine,
                     tuning_budget_s=settings.tuning_budget_s,
                     known=known,
                 )

@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
+from core.records import EngineKind
 from core.settings import Settings
 
 SPEC_KEY = "facefleet_node"
@@ -66,7 +67,7 @@ class NodeSpec:
         values = json.loads(text)
         settings = Settings(**values.pop("settings"))
         roots = tuple(Path(root) for root in settings.image_roots)
-        settings = replace(settings, home=Path(settings.home), image_roots=roots)
+        settings = replace(settings, home=Path(settings.home), image_roots=roots, engine=EngineKind(settings.engine))
         return cls(**{**values, "role": Role(values["role"]), "settings": settings})
 
 

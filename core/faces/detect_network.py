@@ -85,36 +85,43 @@ class YuNet(nn.Module):
         return [head.permute(0, 2, 3, 1) for head in heads]
 
 
-class FaceDetectorNetwork(nn.Module):
-    """YuNet with decoding and non-maximum suppression as in OpenCV's `FaceDetectorYN`.
+class PhotoHeads(nn.Module):
+    """YuNet over photos as they are stacked.
 
     Args:
         network: YuNet with its weights.
+    """
+
+    def __init__(self, network: YuNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, photos: Tensor) -> list[Tensor]:
+        """Return what YuNet says of a batch of photos (uint8 [N, H, W, 3], RGB, H and W multiples of 32)."""
+        channels_last = photos.permute(0, 3, 1, 2).to(torch.float32)  # the layout stays; the convolutions keep it
+        heads: list[Tensor] = self.network(channels_last)
+        return heads
+
+
+class FaceDecoder(nn.Module):
+    """Decoding and non-maximum suppression as in OpenCV's `FaceDetectorYN`.
+
+    Args:
         min_score: least score of a face, 0..1.
         max_overlap: of two boxes with a higher intersection over union, the one with the lower score is dropped.
     """
 
-    def __init__(self, network: YuNet, *, min_score: float, max_overlap: float) -> None:
+    def __init__(self, *, min_score: float, max_overlap: float) -> None:
         super().__init__()
         load_kernels()
-        self.network = network
         self.min_score = min_score
         self.max_overlap = max_overlap
 
-    def forward(self, photos: Tensor) -> tuple[Tensor, Tensor]:
-        """Find the faces of a batch of photos.
-
-        Args:
-            photos (uint8 [N, H, W, 3]): RGB, H and W multiples of 32.
-
-        Returns:
-            Photo of each face (int64 [M], 0..N - 1) and faces (float32 [M, 15]): x1, y1, x2, y2, five landmarks as
-            (x, y) from the left eye on, in pixels of the batch, and the score. The best score comes first.
-        """
-        channels_last = photos.permute(0, 3, 1, 2).to(torch.float32)  # the layout stays; the convolutions keep it
+    def forward(self, levels: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Read the faces of a batch of photos out of what YuNet says of them, as `FaceDetectorNetwork` returns them."""
         photo_of: list[Tensor] = []
         faces: list[Tensor] = []
-        for level, heads in enumerate(self.network(channels_last)):
+        for level, heads in enumerate(levels):
             index, found = self._decode(heads, float(8 * 2**level))
             photo_of.append(index)
             faces.append(found)
@@ -133,3 +140,30 @@ class FaceDetectorNetwork(nn.Module):
         landmarks = (values[:, 6:].reshape(-1, 5, 2) + corner[:, None, :]) * stride_px
         score = scores[index, row, column].to(torch.float32)
         return index, torch.cat((centre - half, centre + half, landmarks.flatten(1), score[:, None]), dim=1)
+
+
+class FaceDetectorNetwork(nn.Module):
+    """YuNet and its decoder.
+
+    Args:
+        heads: YuNet with its weights.
+        decoder: reads faces out of what it says.
+    """
+
+    def __init__(self, heads: PhotoHeads, decoder: FaceDecoder) -> None:
+        super().__init__()
+        self.heads = heads
+        self.decoder = decoder
+
+    def forward(self, photos: Tensor) -> tuple[Tensor, Tensor]:
+        """Find the faces of a batch of photos.
+
+        Args:
+            photos (uint8 [N, H, W, 3]): RGB, H and W multiples of 32.
+
+        Returns:
+            Photo of each face (int64 [M], 0..N - 1) and faces (float32 [M, 15]): x1, y1, x2, y2, five landmarks as
+            (x, y) from the left eye on, in pixels of the batch, and the score. The best score comes first.
+        """
+        found: tuple[Tensor, Tensor] = self.decoder(self.heads(photos))
+        return found

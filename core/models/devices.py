@@ -6,7 +6,9 @@ import torch
 
 from core.errors import SettingError
 from core.machine import cpu_name
+from core.models.openvino import openvino_version
 from core.models.variants import VARIANTS
+from core.records import EngineKind
 
 
 def find_device(name: str) -> torch.device:
@@ -44,8 +46,8 @@ class DeviceDescription:
     """What computes there, with versions."""
 
 
-def describe_device(device: torch.device) -> DeviceDescription:
-    """Return what a device of this machine is, for this process."""
+def describe_device(device: torch.device, engine: EngineKind = EngineKind.TORCH) -> DeviceDescription:
+    """Return what a device of this machine is, for this process, and what may compute there."""
     torch_version = f"torch {torch.__version__}"
     if device.type == "cuda":
         cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
@@ -57,11 +59,12 @@ def describe_device(device: torch.device) -> DeviceDescription:
             libraries=(torch_version, f"cuda {torch.version.cuda}", f"cudnn {cudnn}"),
         )
     capabilities = torch.cpu.get_capabilities()
+    openvino = engine is EngineKind.OPENVINO
     return DeviceDescription(
         name=cpu_name(),
         capabilities=tuple(sorted(name for name, has in capabilities.items() if has is True)),
         threads=torch.get_num_threads(),
-        libraries=(torch_version,),
+        libraries=(torch_version, f"openvino {openvino_version()}") if openvino else (torch_version,),
     )
 
 

@@ -26,8 +26,10 @@ from core.models.artifact import Artifact, unpack_artifact
 from core.models.devices import find_device
 from core.models.known import Known
 from core.models.manifest import Manifest
+from core.models.runner import Runner
 from core.models.tuner import tuned_runner
-from core.models.variants import Runner, Variant, variants_for
+from core.models.variants import Variant, variants_for
+from core.records import EngineKind
 from core.settings import Settings
 
 CROPS_A_THREAD = 8
@@ -138,6 +140,7 @@ def load_engine(
     *,
     batch_size: int,
     threads: int | None = None,
+    engine: EngineKind = EngineKind.TORCH,
     variants: Sequence[Variant] | None = None,
     tuning_budget_s: float = Settings.tuning_budget_s,
     known: Known | None = None,
@@ -150,7 +153,8 @@ def load_engine(
         device: `cpu`, `cuda` or `cuda:N`.
         batch_size: crops that will be given at once, >= 1.
         threads: cores the network may use on the CPU (the process's setting); None leaves it as it is.
-        variants: ways to run it, tried in this order; None: those known for the device.
+        engine: what may compute on a CPU.
+        variants: ways to run it, tried in this order; None: those known for the device and engine.
         tuning_budget_s: seconds for measuring them; the first is always tried.
         known: what earlier loads on this device taught, which this one adds to; spares it most of the work.
 
@@ -165,7 +169,7 @@ def load_engine(
         ModelParityError: its answers are of the wrong shape, not finite, or not the golden ones.
         ModelTooLargeForMemoryError: the device or the host has no room for it.
         WeightsUnreadableError: its detector is none.
-        SettingError: there is no such device.
+        SettingError: there is no such device, or no OpenVINO where it is asked for.
     """
     place = find_device(device)
     if threads is not None:
@@ -174,8 +178,8 @@ def load_engine(
     known = known or Known()
     with _device_errors(device):
         artifact = unpack_artifact(_read_verified(path, sha256))
-        tuned = tuned_runner(artifact, place, variants or variants_for(place), buckets, tuning_budget_s, known)
-        detector = _detector(artifact, device, known)
+        tuned = tuned_runner(artifact, place, variants or variants_for(place, engine), buckets, tuning_budget_s, known)
+        detector = _detector(artifact, device, engine, known)
     return Engine(
         runner=tuned.runner,
         manifest=artifact.manifest,
@@ -196,11 +200,11 @@ def _buckets(batch_size: int, place: torch.device) -> list[int]:
     return sorted({max(1, batch_size // 4), (batch_size + 1) // 2, batch_size})
 
 
-def _detector(artifact: Artifact, device: str, known: Known) -> Detector | None:
+def _detector(artifact: Artifact, device: str, engine: EngineKind, known: Known) -> Detector | None:
     """Return the detector that a model was trained behind; None when it takes whole photos."""
     if artifact.detector is None or artifact.manifest.detector_sha256 is None:
         return None
-    return known.detector(artifact.detector, artifact.manifest.detector_sha256, device)
+    return known.detector(artifact.detector, artifact.manifest.detector_sha256, device, engine)
 
 
 def _read_verified(path: Path, sha256: str) -> bytes:

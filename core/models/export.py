@@ -24,8 +24,8 @@ from core.models.artifact import Artifact, Golden, pack_artifact, unpack_artifac
 from core.models.freezing import freeze_network
 from core.models.manifest import Manifest
 from core.models.parity import BFLOAT16_TOLERANCE, EXPORT_TOLERANCE, Outputs, check_outputs, check_parity
+from core.models.runner import to_outputs
 from core.models.scripting import script_network
-from core.models.variants import to_outputs
 from core.records import FacesMode
 
 if TYPE_CHECKING:

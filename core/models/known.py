@@ -7,6 +7,8 @@ ten times what loading it does.
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
+from core.records import EngineKind
+
 if TYPE_CHECKING:
     from core.faces.detect import Detector
     from core.models.tuning import Tuning, TuningKey
@@ -45,13 +47,14 @@ class Known:
         if self._cache is not None:
             self._cache.store(key, tuning)
 
-    def detector(self, data: bytes, sha256: str, device: str) -> "Detector":
+    def detector(self, data: bytes, sha256: str, device: str, engine: EngineKind) -> "Detector":
         """Return a detector of these weights: one that another model uses, or a new one.
 
         Args:
             data: bytes of its file.
             sha256: of these bytes.
             device: where it runs.
+            engine: what may compute on a CPU; of one process always the same.
 
         Raises:
             WeightsUnreadableError: the bytes are not YuNet's.
@@ -60,5 +63,5 @@ class Known:
 
         found = self._detectors.get(sha256)
         if found is None:
-            found = self._detectors[sha256] = load_detector(data, device)
+            found = self._detectors[sha256] = load_detector(data, device, engine=engine)
         return found

@@ -19,8 +19,10 @@ from core.models.artifact import Artifact
 from core.models.devices import describe_device
 from core.models.known import Known
 from core.models.manifest import Manifest
+from core.models.runner import Runner, warm_runner
 from core.models.tuning import Candidate, Fate, Tuning, TuningKey
-from core.models.variants import Runner, Variant, warm_runner
+from core.models.variants import Variant
+from core.records import EngineKind
 
 _log = logging.getLogger(__name__)
 
@@ -72,7 +74,8 @@ def tuning_key(
     Of the model, its architecture and sizes alone: neither its weights nor whom it knows change how fast it runs, and a
     retrained model must not be measured anew (docs/decisions/0024-tunings.md).
     """
-    place = describe_device(device)
+    uses_openvino = any(variant.openvino for variant in variants)
+    place = describe_device(device, EngineKind.OPENVINO if uses_openvino else EngineKind.TORCH)
     return TuningKey(
         backbone=manifest.backbone,
         input_size_px=manifest.input_size_px,

@@ -78,6 +78,7 @@ def load_on_slot(spec: NodeSpec, sha256: str, slot: int, *, batch_size: int | No
         spec.torch_device,
         batch_size=batch_size or spec.settings.batch_size,
         threads=spec.threads,
+        engine=spec.settings.engine,
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.models.openvino import import_openvino
 from core.weights.spec import ChannelOrder, WeightsSpec
 
 if TYPE_CHECKING:
@@ -58,8 +59,7 @@ class OpenVinoEmbedder:
         order: ChannelOrder,
         threads: int | None = None,
     ) -> None:
-        import openvino
-
+        openvino = import_openvino()
         self.way = way
         options: dict[str, Any] = {"PERFORMANCE_HINT": way.hint}
         if threads is not None:
@@ -119,7 +119,7 @@ def _speed(embedder: OpenVinoEmbedder, crops: "NDArray[np.uint8]") -> float:
 
 def _read_network(spec: WeightsSpec, files: Mapping[str, bytes], batch: int, order: ChannelOrder) -> Any:
     """Return the network for a fixed batch of bytes, with what comes before it inside."""
-    import openvino
+    openvino = import_openvino()
     from openvino.preprocess import PrePostProcessor
 
     if spec.embedder is None:

@@ -235,11 +235,14 @@ def asked_for(lines: list[str]) -> set[str]:
 def test_every_imported_library_is_asked_for() -> None:
     """What pyproject.toml does not name works only as long as something else brings it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extra = asked_for(project["optional-dependencies"]["bench"])
+    extras = {
+        "scripts.bench.": asked_for(project["optional-dependencies"]["bench"]),
+        "core.models.openvino": asked_for(project["optional-dependencies"]["openvino"]),
+    }
     asked = asked_for(project["dependencies"])
     for module in MODULES:
         used = top_level(imports(module)) - set(PACKAGES) - sys.stdlib_module_names
-        allowed = asked | extra if module.startswith("scripts.bench.") else asked
+        allowed = asked.union(*(extra for start, extra in extras.items() if module.startswith(start)))
         assert {_INSTALLED_AS.get(name, name) for name in used} <= allowed, module
 
 

@@ -11,7 +11,7 @@ from onnx import numpy_helper
 
 from core.errors import SettingError, WeightsUnreadableError
 from core.faces.detect import MAX_OVERLAP, MIN_SCORE, Detector, load_detector, order_faces
-from core.faces.detect_network import FaceDetectorNetwork
+from core.faces.detect_network import FaceDecoder, FaceDetectorNetwork, PhotoHeads
 from core.faces.detect_scale import FIRST_LOOK_PX, canvas_of, prepare_for_detection, scale_photo
 from core.faces.detect_weights import read_yunet
 from tests.detection import (
@@ -135,7 +135,8 @@ def test_boxes_stay_inside_the_photo(detector: Detector, test_data: Path) -> Non
 
 
 def test_the_compiled_network_answers_as_the_eager_one(weights: bytes, test_data: Path) -> None:
-    eager = FaceDetectorNetwork(read_yunet(weights), min_score=MIN_SCORE, max_overlap=MAX_OVERLAP).eval()
+    decoder = FaceDecoder(min_score=MIN_SCORE, max_overlap=MAX_OVERLAP)
+    eager = FaceDetectorNetwork(PhotoHeads(read_yunet(weights)), decoder).eval()
     compiled = torch.jit.freeze(torch.jit.script(eager))
     batch = torch.zeros((2, 256, 256, 3), dtype=torch.uint8)
     for row, file in zip(batch, photos_of(test_data, "lfw_dev/known")[:2], strict=True):

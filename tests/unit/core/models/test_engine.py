@@ -29,8 +29,9 @@ from core.models.artifact import pack_artifact
 from core.models.engine import Engine, load_engine
 from core.models.export import draw_golden_crops, write_artifact
 from core.models.parity import BFLOAT16_TOLERANCE, SERVING_TOLERANCE, Outputs, check_parity
+from core.models.runner import to_outputs
 from core.models.store import ModelStore
-from core.models.variants import PLAIN, VARIANTS, Variant, to_outputs, variants_for
+from core.models.variants import PLAIN, VARIANTS, Variant, variants_for
 from core.nets.compact import CompactNetwork
 from core.nets.servable import Servable
 from tests.factories import (

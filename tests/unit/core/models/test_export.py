@@ -13,7 +13,7 @@ from core.images.decode import DECODE_PATH
 from core.models.artifact import unpack_artifact
 from core.models.export import draw_golden_crops, export_model, write_artifact
 from core.models.parity import BFLOAT16_TOLERANCE, EXPORT_TOLERANCE, Outputs, check_parity
-from core.models.variants import to_outputs
+from core.models.runner import to_outputs
 from core.nets.registry import NETWORKS
 from core.nets.servable import Servable
 from core.records import EpochProgress
