@@ -94,8 +94,8 @@ def _watch(watch: dict[str, Any] | None) -> list[tuple[str, str | None]]:
     memory = "; ".join(_trend(worker["unique_bytes"]) for worker in watch["workers"])
     files = "; ".join(f"{w['open_files']['first']} > {w['open_files']['last']}" for w in watch["workers"])
     return [
-        ("watched", f"{show_duration(watch['seconds'])}, {watch['photos']:,} photos, since "
-         f"{show_duration(watch['warm_up_s'])} for what follows"),
+        ("watched", f"{show_duration(watch['seconds'])}, {watch['photos']:,} photos; what follows is since "
+         f"{show_duration(watch['warm_up_s'])}"),
         ("memory", memory),
         ("open files", files),
         ("replaced", show_count(watch["restarted"], "process", "processes") if watch["restarted"] else None),

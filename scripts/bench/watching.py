@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from core.records import JobState
+from db.tables import Job
 from scripts.bench.fleet import LOOK_S, BenchFleet
 from scripts.bench.growing import GrowingLedger, count_decided
 from scripts.bench.growth_figures import trend
@@ -13,6 +14,7 @@ from scripts.bench.holding import Holding, read_holdings
 
 _EVERY_S = 15.0
 _LEAST_READINGS = 40  # of a watch that is shorter than so many times that
+_AHEAD_CHUNKS = 8  # a worker; more than it does between two looks, or while the next job is being submitted
 _WARM_UP = 0.1
 """Of the time: what a process takes until then is no growth."""
 
@@ -52,36 +54,44 @@ class Watch:
         self._fleet = fleet
         self._ledger = ledger
         self._count = count
+        self._open: list[str] = []
         self._ended = 0  # photos of the jobs that are done
         self._watched = Watched(readings=[])
 
     def run(self, seconds: float, on_time: Callable[[float], None]) -> Watched:
-        """Keep the fleet at work for so long; the last job is left as it is then.
+        """Keep the fleet at work for so long; jobs that are under way then are left as they are.
 
         Args:
             seconds: how long.
             on_time: told how many seconds have passed.
         """
-        begun_s, every_s, job = time.monotonic(), interval_s(seconds), self._next()
+        begun_s, every_s = time.monotonic(), interval_s(seconds)
         while (at_s := time.monotonic() - begun_s) < seconds:
-            row = self._fleet.look(job)
+            rows = [self._fleet.look(job) for job in self._open]
             if at_s >= len(self._watched.readings) * every_s:
                 held = read_holdings(self._fleet.database)
-                photos = self._ended + count_decided(row)
+                photos = self._ended + sum(map(count_decided, rows))
                 self._watched.readings.append(HeldReading(at_s=at_s, photos=photos, held=held))
                 on_time(at_s)
+            self._go_on(rows)
+            time.sleep(LOOK_S)
+        self._watched.photos_failed += sum(self._fleet.look(job).items_error for job in self._open)
+        return self._watched
+
+    def _go_on(self, rows: Sequence[Job]) -> None:
+        """Account for the jobs that are done, and add another one before the workers have nothing to do: idle ones
+        give back memory, which is no fall.
+        """
+        for row in rows:
             if row.state == JobState.DONE:
+                self._open.remove(row.public_id)
                 self._ended += row.total
                 self._watched.photos_failed += row.items_error
                 self._watched.photos_lost += self._ledger.count_lost(row)
-                job = self._next()
-            else:
-                time.sleep(LOOK_S)
-        self._watched.photos_failed += self._fleet.look(job).items_error
-        return self._watched
-
-    def _next(self) -> str:
-        return self._ledger.submit(self._count)
+        waiting = sum(row.total - count_decided(row) for row in rows)
+        while waiting < _AHEAD_CHUNKS * self._fleet.workers * self._fleet.settings.chunk_size:
+            self._open.append(self._ledger.submit(self._count))
+            waiting += self._count
 
 
 def interval_s(seconds: float) -> float:
