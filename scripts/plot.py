@@ -78,8 +78,21 @@ class Plot:
         width, height = frame.width - _LEFT - _RIGHT, frame.height - _TOP - _BOTTOM
         return frame.left + _LEFT + self.x.share(x) * width, frame.top + _TOP + (1.0 - self.y.share(y)) * height
 
-    def draw_axes(self, canvas: "Canvas", x_name: str, show: Callable[[float], str] = percent) -> None:
-        """Draw lines across at the ticks of y, the ticks' labels, and the name of x; that of y stands in the note."""
+    def draw_axes(
+        self,
+        canvas: "Canvas",
+        x_name: str,
+        show: Callable[[float], str] = percent,
+        show_x: Callable[[float], str] | None = None,
+    ) -> None:
+        """Draw lines across at the ticks of y, the ticks' labels, and the name of x; that of y stands in the note.
+
+        Args:
+            canvas: what is drawn on.
+            x_name: what the x axis shows.
+            show: a tick's label, of both axes where `show_x` is None.
+            show_x: the same of the x axis.
+        """
         for tick in self.y.ticks:
             start, end = self.at(self.x.low, tick), self.at(self.x.high, tick)
             canvas.line([start, end], GRID)
@@ -87,7 +100,7 @@ class Plot:
         for tick in self.x.ticks:
             x, y = self.at(tick, self.y.low)
             canvas.line([(x, y), (x, y + 5)], SOFT)
-            canvas.text((x, y + 20), show(tick), SMALL_PX, SOFT, "middle")
+            canvas.text((x, y + 20), (show_x or show)(tick), SMALL_PX, SOFT, "middle")
         left, right = self.at(self.x.low, self.y.low), self.at(self.x.high, self.y.low)
         canvas.line([left, right], SOFT)
         canvas.text(((left[0] + right[0]) / 2, left[1] + 40), x_name, SMALL_PX, SOFT, "middle")

@@ -76,9 +76,7 @@ class BenchFleet:
                 write_sample(sample, people=_PEOPLE, train_photos=4, test_photos=18, strangers=0)
             folder = str(sample / "test") if self.source is None else self.source
             self.uris = list(islice(cycle(walk_sources([folder], SkipLog())), self.count))
-            self._manifest = self.settings.home / "photos.jsonl"
-            lines = [json.dumps({"uri": uri}) + "\n" for uri in self.uris]
-            self._manifest.write_text("".join(lines), encoding="utf-8")
+            self._manifest = self.write_manifest(self.count)
             self._fleet, self.database, self.doorbell = enter_fleet(exit_stack, self.settings, self.workers)
             self.settings = self._fleet.settings
             labelled = self._people or sample / "train"
@@ -106,9 +104,16 @@ class BenchFleet:
         """Describe what figures depend on, as JSON."""
         return {**describe_machine(), "backbone": self.backbone}
 
+    def write_manifest(self, count: int) -> str:
+        """List so many photos in a file, which `submit` takes for them; return its path."""
+        file = self.settings.home / f"photos-{count}.jsonl"
+        with file.open("w", encoding="utf-8") as stream:
+            stream.writelines(json.dumps({"uri": uri}) + "\n" for uri in islice(cycle(self.uris), count))
+        return str(file)
+
     def submit(self, uris: Sequence[str] | None = None) -> str:
         """Submit photos, all of them where none are named; return the job's id."""
-        request = SubmitRequest(sources=tuple(uris or [str(self._manifest)]), faces_mode=self.faces_mode, name="bench")
+        request = SubmitRequest(sources=tuple(uris or [self._manifest]), faces_mode=self.faces_mode, name="bench")
         return submit_job(self.database, self.doorbell, self.settings, request).job_public_id
 
     def look(self, job_public_id: str) -> Job:

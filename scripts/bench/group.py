@@ -15,6 +15,7 @@ from scripts.bench.accuracy import accuracy
 from scripts.bench.clusters import clusters
 from scripts.bench.compare import compare
 from scripts.bench.engine import engine
+from scripts.bench.growth import growth
 from scripts.bench.latency import latency
 from scripts.bench.query import query
 from scripts.bench.rescore import rescore
@@ -89,6 +90,7 @@ bench.add_command(retrain)
 bench.add_command(scale)
 bench.add_command(submit)
 bench.add_command(query)
+bench.add_command(growth)
 
 
 def _print(document: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,17 +107,24 @@ def bench_settings(*, pretrained: bool, backbone: str = DEFAULT_EMBEDDER) -> Ite
 
 
 @contextmanager
-def open_bench_fleet(work: BenchWork, count: int) -> Iterator["BenchFleet"]:
+def open_bench_fleet(work: BenchWork, count: int, url: str | None = None) -> Iterator["BenchFleet"]:
     """Bring a fleet up for the work, with a model that serves.
 
     Args:
         work: what it works on.
         count: photos a round.
+        url: of an empty database, whose tables are removed at the end; None: a SQLite file in the fleet's own home.
+
+    Raises:
+        InputError: the database holds tables already.
     """
+    from scripts.bench.database import empty_database
     from scripts.bench.fleet import BenchFleet
 
     with (
-        bench_settings(pretrained=work.faces is FacesMode.DETECT) as settings,
+        bench_settings(pretrained=work.faces is FacesMode.DETECT) as own,
+        empty_database(url) if url else nullcontext() as database,
+        nullcontext(replace(own, database_url=database.url) if database else own) as settings,
         BenchFleet(settings, source=work.photos, count=count, workers=work.workers, people=work.people) as fleet,
     ):
         yield fleet

@@ -62,12 +62,12 @@ def time_pages(database: "Database", ledger: "MadeUpLedger", question: "Question
     with_rows = [each for each in asked if each.last is not None]
     taken: dict[str, list[tuple[float, int]]] = {"first": [], "middle": [], "last": []}
     for number in range(repeats):
-        taken["first"].append(_time(database, asked[number % len(asked)].wanted, None))
+        taken["first"].append(time_page(database, asked[number % len(asked)].wanted, None))
         if with_rows:
             each = with_rows[number % len(with_rows)]
             middle = each.photos.before(chance.randint(0, each.last or 0))
-            taken["middle"].append(_time(database, each.wanted, middle))
-            taken["last"].append(_time(database, each.wanted, each.last_page))
+            taken["middle"].append(time_page(database, each.wanted, middle))
+            taken["last"].append(time_page(database, each.wanted, each.last_page))
     every = [ms for pages in taken.values() for ms, _ in pages]
     places = {place: _figures(pages) if pages else None for place, pages in taken.items()}
     return {"places": places, "p50_ms": share(every, 0.5), "p95_ms": share(every, 0.95), "max_ms": share(every, 1.0)}
@@ -88,7 +88,7 @@ def _figures(pages: Sequence[tuple[float, int]]) -> dict[str, float]:
     }
 
 
-def _time(database: "Database", wanted: ResultFilter, after: ResultKey | None) -> tuple[float, int]:
+def time_page(database: "Database", wanted: ResultFilter, after: ResultKey | None) -> tuple[float, int]:
     """Read a page as a command does; return milliseconds, and its rows."""
     begun_s = time.perf_counter()
     with database.read() as session:

@@ -16,10 +16,11 @@ from sqlalchemy import ColumnElement, and_, distinct, func, select
 from core.clock import utc_now
 from core.machine import describe_machine
 from core.records import FaceOutcome, JobState
-from db import nodes, registry
+from db import registry
 from db.ids import model_version
-from db.tables import Chunk, Face, Item, Worker
+from db.tables import Chunk, Face, Item
 from scripts.bench.fleet import LOOK_S, BenchFleet
+from scripts.bench.holding import Holding, list_workers, read_idle_holdings
 from scripts.bench.rounds import rates, spread
 from workers.hurry import hurry_workers
 
@@ -134,7 +135,7 @@ class SwapBench:
 
     def _note(self, activations: Activations) -> bool:
         """Note which generation each worker serves; return whether all serve the newest."""
-        workers = self._workers()
+        workers = list_workers(self._fleet.database)
         for row in workers:
             if row.generation is not None and row.serves_since is not None:
                 activations.served.setdefault(row.name, {}).setdefault(row.generation, row.serves_since)
@@ -145,20 +146,14 @@ class SwapBench:
         while not self._note(activations) and time.monotonic() < until_s:
             time.sleep(LOOK_S)
 
-    def _workers(self) -> list[Worker]:
-        with self._fleet.database.read() as session:
-            return [row for row in nodes.list_nodes(session) if row.role == "identify"]
-
     def _computed_s(self) -> float:
         """Return how many seconds the workers have computed so far, in all threads."""
-        times = [psutil.Process(row.pid).cpu_times() for row in self._workers()]
+        times = [psutil.Process(row.pid).cpu_times() for row in list_workers(self._fleet.database)]
         return float(sum(each.user + each.system for each in times))
 
-    def _measure(self) -> dict[int, tuple[int, int]]:
-        """Return, by process id of a worker, its resident bytes and open files; none has anything to do."""
-        time.sleep(2 * self._fleet.settings.model_poll_s)  # in which it gives back what it does not need
-        processes = [psutil.Process(row.pid) for row in self._workers()]
-        return {each.pid: (each.memory_info().rss, each.num_fds()) for each in processes}
+    def _measure(self) -> dict[int, Holding]:
+        """Return, by process id of a worker, what it holds; none has anything to do."""
+        return read_idle_holdings(self._fleet.database, self._fleet.settings)
 
     def _count_mixed_chunks(self, job_id: int) -> int:
         """Return how many chunks hold photos that were decided by different models, or by none."""
@@ -265,16 +260,17 @@ def _staged(folder: Path, data: bytes) -> Iterator[Path]:
         staged.unlink()
 
 
-def _growth(samples: list[dict[int, tuple[int, int]]], swaps: int) -> dict[str, Any]:
+def _growth(samples: list[dict[int, Holding]], swaps: int) -> dict[str, Any]:
     """Compare what the processes took at the beginning, once settled, and at the end."""
     first, settled, last = samples
     same = [pid for pid in last if pid in settled and pid in first]
+    growth = (last[pid].resident_bytes / settled[pid].resident_bytes - 1 for pid in same)
     return {
         "swaps": swaps,
         "processes": len(same),
         "restarted": len(last) - len(same),
-        "resident_bytes": [[sample[pid][0] for sample in samples] for pid in same],
-        "resident_growth": max((last[pid][0] / settled[pid][0] - 1 for pid in same), default=None),
-        "open_files": [[sample[pid][1] for sample in samples] for pid in same],
-        "open_files_growth": max((last[pid][1] - settled[pid][1] for pid in same), default=None),
+        "resident_bytes": [[sample[pid].resident_bytes for sample in samples] for pid in same],
+        "resident_growth": max(growth, default=None),
+        "open_files": [[sample[pid].open_files for sample in samples] for pid in same],
+        "open_files_growth": max((last[pid].open_files - settled[pid].open_files for pid in same), default=None),
     }
