@@ -120,10 +120,10 @@ class BenchFleet:
         """Identify all photos; return the seconds from submitting to the last outcome stored."""
         return self.run_job()[0]
 
-    def run_job(self) -> tuple[float, Job]:
-        """Do as `run`; return the job as well, which is done."""
+    def run_job(self, uris: Sequence[str] | None = None) -> tuple[float, Job]:
+        """Do as `run`, with all photos or these; return the job as well, which is done."""
         begun_at = utc_now()
-        job = self.look(self.submit())
+        job = self.look(self.submit(uris))
         while job.state != JobState.DONE or job.finished_at is None:
             time.sleep(LOOK_S)
             job = self.look(job.public_id)

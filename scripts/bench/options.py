@@ -107,20 +107,21 @@ def bench_settings(*, pretrained: bool, backbone: str = DEFAULT_EMBEDDER) -> Ite
 
 
 @contextmanager
-def open_bench_fleet(work: BenchWork, count: int) -> Iterator["BenchFleet"]:
+def open_bench_fleet(work: BenchWork, count: int, *, timing_stages: bool = False) -> Iterator["BenchFleet"]:
     """Bring a fleet up for the work, with a model that serves.
 
     Args:
         work: what it works on.
         count: photos a round.
+        timing_stages: whether its workers keep how long their stages take, in the folder that its settings name.
     """
     from scripts.bench.fleet import BenchFleet
 
-    with (
-        bench_settings(pretrained=work.faces is FacesMode.DETECT) as settings,
-        BenchFleet(settings, source=work.photos, count=count, workers=work.workers, people=work.people) as fleet,
-    ):
-        yield fleet
+    with bench_settings(pretrained=work.faces is FacesMode.DETECT) as settings:
+        folder = str(settings.home / "stage-times") if timing_stages else ""
+        settings = replace(settings, stage_times=folder)
+        with BenchFleet(settings, source=work.photos, count=count, workers=work.workers, people=work.people) as fleet:
+            yield fleet
 
 
 def _weights_folder(settings: Settings, backbone: str) -> Path:
