@@ -26,6 +26,7 @@ from tests.detection import (
     read_photo,
     weights_of,
 )
+from tests.gpu import GPU, needs_gpu
 
 
 @pytest.fixture(scope="module")
@@ -199,10 +200,9 @@ def test_a_device_that_does_not_exist_is_refused(weights: bytes) -> None:
         load_detector(weights, "cuda:99")
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")
+@needs_gpu
 def test_a_gpu_finds_what_the_cpu_finds(detector: Detector, weights: bytes, test_data: Path) -> None:
-    on_gpu = load_detector(weights, "cuda:0")
+    on_gpu = load_detector(weights, GPU)
     photos = [prepare_for_detection(read_photo(file)) for file in photos_of(test_data, "scenes/dlib_faces")]
     for here, there in zip(detector.detect(photos), on_gpu.detect(photos), strict=True):
         assert len(here) == len(there)

@@ -436,17 +436,6 @@ def test_every_refusal_is_a_model_error_with_a_remedy(store: ModelStore) -> None
             load(store, sha256)
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")
-@pytest.mark.parametrize("variant", VARIANTS["cuda"], ids=lambda variant: variant.name)
-def test_a_gpu_answers_as_the_cpu_in_every_way(compact: tuple[ModelStore, str, Servable], variant: Variant) -> None:
-    store, sha256, _ = compact
-    on_gpu = load_engine(store.path(sha256), sha256, "cuda:0", batch_size=8, variants=[variant])
-    crops = draw_golden_crops(32)
-    expected = load(store, sha256, variants=[PLAIN]).run(crops)[0]
-    np.testing.assert_allclose(on_gpu.run(crops)[0], expected, atol=variant.tolerance.embedding)
-
-
 def test_loading_does_not_need_the_file_to_stay(store: ModelStore) -> None:
     sha256 = make_artifact(store)
     engine = load(store, sha256)
