@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from db import nodes
 from scripts.bench.pyspy import HotFunction, NotWatchedError, hottest_functions, watching
 
 if TYPE_CHECKING:
@@ -35,8 +34,7 @@ def watch_workers(fleet: "BenchFleet", program: Path, *, drawing: bool) -> Seen:
     Raises:
         NotWatchedError: py-spy may not look, or cannot.
     """
-    with fleet.database.read() as session:
-        pids = [row.pid for row in nodes.list_nodes(session) if row.role == "identify"]
+    pids = fleet.worker_pids()
     node = psutil.Process(pids[0]).ppid()
     with tempfile.TemporaryDirectory(prefix="facefleet-pyspy-") as folder:
         raw, flame = Path(folder) / "raw.txt", Path(folder) / "flame.svg"

@@ -40,7 +40,7 @@ def measure(fleet: "BenchFleet") -> dict[str, Any]:
         "seconds": seconds,
         "images_per_s": job.total / seconds,
         "photos_failed": job.items_error,
-        **where_time_went(spent, wall_s=seconds * fleet.workers, photos=job.total),
+        **where_time_went(spent, wall_s=seconds * len(fleet.worker_pids()), photos=job.total),
     }
 
 
