@@ -12,7 +12,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 BENCH_STAMP := $(VENV)/.installed-bench
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
-.PHONY: help setup setup-dev setup-bench demo test test-long chaos lint fmt bench lock clean
+.PHONY: help setup setup-dev setup-bench demo test test-long test-gpu chaos lint fmt bench lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,7 +21,7 @@ setup: $(RUN_STAMP) ## Make .venv with the locked dependencies; the command is t
 
 setup-dev: $(DEV_STAMP) ## The same with the tools for tests and linting
 
-setup-bench: $(BENCH_STAMP) ## The same with OpenCV, OpenVINO and Ray, for `facefleet bench compare` and `bench engine`
+setup-bench: $(BENCH_STAMP) ## The same with what `facefleet bench compare`, `bench engine` and `bench profile` use beside facefleet
 
 demo: $(RUN_STAMP) ## The whole story on drawn faces, or on PHOTOS=DIR/<person>/<image>
 	@$(BIN)/facefleet demo $(if $(PHOTOS),--photos "$(PHOTOS)")
@@ -32,6 +32,10 @@ test: $(DEV_STAMP) ## Lint, types and all tests
 
 test-long: $(DEV_STAMP) ## The tests that take minutes, and on both databases those that `make test` runs on one
 	$(BIN)/python -m pytest -m "long or one_database" --both-databases
+
+test-gpu: $(DEV_STAMP) ## The tests that need an NVIDIA GPU; says why it skips them where there is none
+	@why="$$($(BIN)/python -m tests.gpu)" || exit 1; \
+	if [ -n "$$why" ]; then echo "$$why"; else $(BIN)/python -m pytest -m gpu; fi
 
 chaos: $(DEV_STAMP) ## Kill everything the queue runs on and count what is lost; CHAOS="--case storm --seed 7" chooses
 	@$(BIN)/python -m tests.chaos $(CHAOS)

@@ -16,6 +16,7 @@ from core.faces.landmarks import look_twice
 from core.faces.quality import judge_faces
 from core.finding import FaceCrop, PreparedPhoto
 from core.images.decode import decode_photo
+from core.stages import Stage, TimeStage, untimed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,6 +42,7 @@ class FoundFaces:
     """Side of the crops."""
     gate: "QualityGate"
     """What a face must be like to get a name."""
+    time_stage: TimeStage = untimed
 
     def prepare(self, data: bytes) -> PreparedPhoto:
         """Decode a photo, and scale it for the detector's first look."""
@@ -55,9 +57,11 @@ class FoundFaces:
     def find(self, photos: Sequence[PreparedPhoto]) -> list[tuple[FaceCrop, ...] | PhotoError]:
         """Find, align and judge the faces of a group of photos."""
         photographs = [photo for photo in photos if isinstance(photo, _Photograph)]
-        found = self.detector.detect([photo.scaled for photo in photographs])
-        pixels = [photo.scaled.original for photo in photographs]
-        points = look_twice(self.detector, pixels, [faces.landmarks_px for faces in found], np.asarray(self.template))
+        with self.time_stage(Stage.DETECT):
+            found = self.detector.detect([photo.scaled for photo in photographs])
+        pixels, landmarks = [photo.scaled.original for photo in photographs], [faces.landmarks_px for faces in found]
+        with self.time_stage(Stage.ALIGN):  # but for the looks themselves
+            points = look_twice(self.detector, pixels, landmarks, np.asarray(self.template), self.time_stage)
         return [self._faces(*parts) for parts in zip(photographs, found, points, strict=True)]
 
     def _faces(
@@ -65,9 +69,11 @@ class FoundFaces:
     ) -> tuple[FaceCrop, ...]:
         """Align a photo's faces by these landmarks, and judge them."""
         template = np.asarray(self.template)
-        aligned = align_faces(photo.scaled.original, landmarks_px, template, self.size_px)
-        faces = found.scaled(1.0 / photo.reduction)
-        qualities = judge_faces(aligned.crops, faces, aligned.residuals, template, self.gate)
+        with self.time_stage(Stage.ALIGN):
+            aligned = align_faces(photo.scaled.original, landmarks_px, template, self.size_px)
+            faces = found.scaled(1.0 / photo.reduction)
+        with self.time_stage(Stage.JUDGE):
+            qualities = judge_faces(aligned.crops, faces, aligned.residuals, template, self.gate)
         parts = zip(aligned.crops, faces.boxes_xyxy_px, faces.landmarks_px, qualities, strict=True)
         return tuple(_face_crop(*part) for part in parts)
 

@@ -21,6 +21,7 @@ from core.errors import (
 from core.finding import FaceCrop, FaceSource, PreparedPhoto
 from core.images.decode import too_large_for_memory
 from core.records import ErrorRecord, Example, PhotoTask
+from core.stages import Stage, TimeStage, untimed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,14 +69,17 @@ class PhotoLoader:
     source: FaceSource
     timeout_s: float
     """How long reading and preparing a photo may take, for the message when it took longer."""
+    time_stage: TimeStage = untimed
 
     def load(self, task: PhotoTask) -> LoadedPhoto:
         """Load a photo; never raises, so that it cannot harm its neighbours."""
         loaded = LoadedPhoto(task=task)
         try:
-            data = self._read(task.uri)
-            loaded = replace(loaded, sha256=hashlib.sha256(data).hexdigest())
-            photo = self.source.prepare(data)
+            with self.time_stage(Stage.READ):
+                data = self._read(task.uri)
+                loaded = replace(loaded, sha256=hashlib.sha256(data).hexdigest())
+            with self.time_stage(Stage.DECODE):
+                photo = self.source.prepare(data)
             return replace(loaded, width_px=photo.width_px, height_px=photo.height_px, prepared=photo)
         except FacefleetError as error:
             return failed(loaded, error)

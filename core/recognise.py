@@ -18,6 +18,7 @@ from core.outcomes import SeenFace, embeddings_to_keep, photo_result
 from core.prefetch import Prefetcher
 from core.reading import LoadedPhoto, PhotoLoader, Reader, find_faces
 from core.records import FacesMode, PhotoResult, PhotoTask
+from core.stages import Stage, TimeStage, untimed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,6 +58,7 @@ class Recogniser:
         limits: what may be decoded, and how long reading and decoding one photo may take.
         read_threads: photos read and decoded at once, >= 1.
         may_halve: whether a batch that failed like this is to be tried once more in two halves.
+        time_stage: times the stages.
     """
 
     def __init__(
@@ -67,8 +69,10 @@ class Recogniser:
         *,
         read_threads: int,
         may_halve: Callable[[Exception], bool] = lambda _: False,
+        time_stage: TimeStage = untimed,
     ) -> None:
         self._reader = reader
+        self._time_stage = time_stage
         self._may_halve = may_halve
         self._limits = limits
         ahead = _BATCHES_AHEAD * engine.batch_size
@@ -95,7 +99,7 @@ class Recogniser:
     def use_engine(self, engine: "Engine") -> None:
         """Recognise with another model from the next call on."""
         self._engine = engine
-        self._source = face_source(engine, self._limits)
+        self._source = face_source(engine, self._limits, self._time_stage)
         size = engine.manifest.input_size_px
         self._batch = np.empty((engine.batch_size, size, size, 3), np.uint8)
 
@@ -125,7 +129,12 @@ class Recogniser:
             RuntimeError: the device failed; no photo is to blame.
         """
         self._check_mode(faces)
-        loader = PhotoLoader(reader=self._reader, source=self._source, timeout_s=self._limits.timeout_s)
+        loader = PhotoLoader(
+            reader=self._reader,
+            source=self._source,
+            timeout_s=self._limits.timeout_s,
+            time_stage=self._time_stage,
+        )
         rule = self._engine.manifest.rule.for_job(fpir)
         results: list[PhotoResult] = []
         progress = _Progress(results, on_progress)
@@ -155,7 +164,7 @@ class Recogniser:
         """Find faces, a batch of photos at a time, and gather photos until their faces fill a batch."""
         size = self._engine.batch_size
         group: list[LoadedPhoto] = []
-        for some in _batched(photos, size, on_photo):
+        for some in self._awaited(_batched(photos, size, on_photo)):
             for photo in find_faces(self._source, some):
                 group.append(photo)
                 if sum(len(each.crops) for each in group) >= size:
@@ -164,11 +173,21 @@ class Recogniser:
         if group:
             yield group
 
+    def _awaited(self, batches: Iterator[list[LoadedPhoto]]) -> Iterator[list[LoadedPhoto]]:
+        """Pass batches on, and time how long each is awaited."""
+        while True:
+            with self._time_stage(Stage.AWAIT):
+                some = next(batches, None)
+            if some is None:
+                return
+            yield some
+
     def _settle(self, photos: list[LoadedPhoto], rule: "RejectRule") -> list[PhotoResult]:
         """Give every photo of a group its outcome."""
-        seen = iter(self._look_at([crop for photo in photos for crop in photo.crops], rule))
-        people = [person.person_id for person in self._engine.manifest.classes]
-        return [photo_result(photo, [next(seen) for _ in photo.crops], people) for photo in photos]
+        with self._time_stage(Stage.DECIDE):  # but for the network's run
+            seen = iter(self._look_at([crop for photo in photos for crop in photo.crops], rule))
+            people = [person.person_id for person in self._engine.manifest.classes]
+            return [photo_result(photo, [next(seen) for _ in photo.crops], people) for photo in photos]
 
     def _look_at(self, crops: list[FaceCrop], rule: "RejectRule") -> list[SeenFace]:
         """Run the network over crops, batch by batch, and decide."""
@@ -176,10 +195,11 @@ class Recogniser:
         seen: list[SeenFace] = []
         for start in range(0, len(crops), len(self._batch)):
             part = crops[start : start + len(self._batch)]
-            for row, crop in enumerate(part):
-                self._batch[row] = crop.pixels
-            channels_first: NDArray[np.uint8] = self._batch[: len(part)].transpose(0, 3, 1, 2)
-            embeddings, logits = self._run(channels_first)
+            with self._time_stage(Stage.EMBED):
+                for row, crop in enumerate(part):
+                    self._batch[row] = crop.pixels
+                channels_first: NDArray[np.uint8] = self._batch[: len(part)].transpose(0, 3, 1, 2)
+                embeddings, logits = self._run(channels_first)
             matches = decide(embeddings, logits, self._engine.gallery, rule)
             kept = embeddings_to_keep(embeddings, manifest.backbone_sha256)
             seen.extend(
@@ -228,7 +248,7 @@ class _Progress:
             self.report()
 
 
-def face_source(engine: "Engine", limits: "DecodeLimits") -> FaceSource:
+def face_source(engine: "Engine", limits: "DecodeLimits", time_stage: TimeStage = untimed) -> FaceSource:
     """Return what makes photos the crops that a model was trained on."""
     manifest = engine.manifest
     if engine.detector is None or manifest.template is None:
@@ -242,6 +262,7 @@ def face_source(engine: "Engine", limits: "DecodeLimits") -> FaceSource:
         template=manifest.template,
         size_px=manifest.input_size_px,
         gate=QualityGate(),
+        time_stage=time_stage,
     )
 
 

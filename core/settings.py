@@ -101,6 +101,11 @@ class Settings:
         high=2**44,
     )
     photo_timeout_s: float = _setting(20.0, "Seconds that reading and decoding one photo may take.", low=0.1, high=3600)
+    stage_times: str = _setting(
+        "",
+        "Folder in which each process that identifies keeps how long its stages took, for `facefleet bench profile`. "
+        "Empty: nothing is timed.",
+    )
     log_level: str = _setting("INFO", "Least severe log level written: DEBUG, INFO, WARNING or ERROR.")
 
     @classmethod

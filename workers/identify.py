@@ -15,6 +15,7 @@ from core.clock import Clock
 from core.errors import DatabaseUnreachableError, InputError
 from core.models.holder import ServingModel
 from core.records import ErrorRecord, FacesMode, ItemOutcome, PhotoResult, PhotoTask
+from core.stages import Stage, TimeStage, untimed
 from db import chunks, suspects
 from db.chunks import ChunkLease
 from db.claims import claim_due_chunk
@@ -74,6 +75,7 @@ class IdentifyContext:
     """Photos of the largest job that goes before larger ones."""
     poll_s: float
     """How long a bell that cannot be answered is held before it is put back."""
+    time_stage: TimeStage = untimed
 
 
 def answer_bell(context: IdentifyContext) -> ChunkEnd:
@@ -89,7 +91,8 @@ def identify_chunk(context: IdentifyContext) -> ChunkEnd:
     """Work on the chunk that is due. However often bells ring for it, its outcomes are stored once."""
     try:
         with context.watch.between_chunks:
-            claimed = _claim(context)
+            with context.time_stage(Stage.CLAIM):
+                claimed = _claim(context)
             return ChunkEnd.NOTHING_DUE if claimed is None else _work(*claimed, context)
     except (DatabaseUnreachableError, _NoModelHereError) as error:
         _log.log(logging.DEBUG if isinstance(error, _NoModelHereError) else logging.WARNING, "%s", error)
@@ -130,7 +133,8 @@ def _work(lease: ChunkLease, tasks: Sequence[PhotoTask], choice: Choice, context
         results = _outcomes(lease, tasks, choice.model, keeper, context)
         # The outcomes are there: nothing is won by dropping them, and an attempt must not count because a disk is full.
         waits_s = without_end(DATABASE_WAITS_S)
-        retry_database(lambda: _finish(lease, results, choice.model, context), pause=keeper.pause, waits_s=waits_s)
+        with context.time_stage(Stage.STORE):
+            retry_database(lambda: _finish(lease, results, choice.model, context), pause=keeper.pause, waits_s=waits_s)
     except Exception as error:
         return _settle(lease, error, context)
     _log.info("chunk %d: %d photos in %.2f s", lease.chunk_id, len(results), time.monotonic() - begun_s)

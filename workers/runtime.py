@@ -7,11 +7,13 @@ import faulthandler
 import logging
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from core.memory import is_out_of_memory
 from core.models.holder import ModelHolder, ServingModel
 from core.records import FacesMode, PhotoResult, PhotoTask
+from core.stages import Stage, TimeStage, untimed
 from db.clock import LedgerClock
 from db.engine import Database
 from workers.hurry import ModelListener
@@ -20,6 +22,7 @@ from workers.logs import set_up_worker_logging
 from workers.memory import MemoryLimit, keep_freed_memory
 from workers.pulse import Pulse, SlotReporter
 from workers.spec import NodeSpec, Role
+from workers.stage_times import StageKeeper
 from workers.stop import StopFlag
 from workers.train import RunEnd, TrainContext, run_training
 from workers.watch import ModelWatch
@@ -52,7 +55,10 @@ class Runtime:
         self._database = Database.from_settings(spec.settings)
         self._clock = LedgerClock(self._database)
         self._flag = StopFlag()
-        self._recognition = _Recognition(spec, self._hurry) if spec.role is Role.IDENTIFY else None
+        self._keeper = _stage_keeper(spec, slot)
+        self._time_stage: TimeStage = untimed if self._keeper is None else self._keeper.time_stage
+        identifies = spec.role is Role.IDENTIFY
+        self._recognition = _Recognition(spec, self._hurry, self._time_stage) if identifies else None
         self._watch = ModelWatch(self._database, self._recognition.holder) if self._recognition else None
         self._reporter = SlotReporter(spec, spec.slot_name(slot), self._database, self._clock, self._watch)
         tidy = self._recognition.tidy if self._recognition else lambda: None
@@ -93,9 +99,13 @@ class Runtime:
             lease_s=self._spec.settings.lease_s,
             interactive_photos=self._spec.settings.interactive_photos,
             poll_s=self._spec.settings.model_poll_s,
+            time_stage=self._time_stage,
         )
         with self._flag.busy():
-            end = answer_bell(context)
+            with self._time_stage(Stage.BETWEEN):
+                end = answer_bell(context)
+            if self._keeper is not None:
+                self._keeper.write()
         return ChunkEnd.RESTART if self._recognition.worn_out else end
 
     def train(self, run_id: int) -> RunEnd:
@@ -116,7 +126,7 @@ class Runtime:
 class _Recognition:
     """The model holder and the pipeline that runs its models."""
 
-    def __init__(self, spec: NodeSpec, on_change: Callable[[], None]) -> None:
+    def __init__(self, spec: NodeSpec, on_change: Callable[[], None], time_stage: TimeStage) -> None:
         from core.images.decode import DecodeLimits
         from core.images.read import PhotoReader
         from core.models.engine import load_engine
@@ -127,6 +137,7 @@ class _Recognition:
         settings = spec.settings
         store, known = ModelStore.from_settings(settings), Known(TuningCache.from_settings(settings))
         self._settings = settings
+        self._time_stage = time_stage
         self._reader = PhotoReader.from_settings(settings)
         self._limits = DecodeLimits.from_settings(settings)
         self._watchdog = Watchdog(patience_s(settings))
@@ -193,10 +204,18 @@ class _Recognition:
                 self._limits,
                 read_threads=self._settings.read_threads,
                 may_halve=is_out_of_memory,
+                time_stage=self._time_stage,
             )
         else:
             self._recogniser.use_engine(engine)
         return self._recogniser
+
+
+def _stage_keeper(spec: NodeSpec, slot: int) -> StageKeeper | None:
+    """Return what keeps the stages' times of a process that identifies, where the settings ask for them."""
+    if spec.role is not Role.IDENTIFY or not spec.settings.stage_times:
+        return None
+    return StageKeeper(Path(spec.settings.stage_times).expanduser().absolute(), spec.slot_name(slot))
 
 
 _runtime: Runtime | None = None

@@ -38,6 +38,16 @@ def _pair(channels_in: int, between: int, channels_out: int) -> nn.Sequential:
     )
 
 
+def _doubled(x: Tensor) -> Tensor:
+    """Repeat each cell in both directions: float32 [N, C, H, W] to [N, C, 2H, 2W].
+
+    As `F.interpolate` does, which chooses by the number of dimensions: what is scripted then holds branches for others
+    that OpenVINO does not read.
+    """
+    doubled: Tensor = torch.ops.aten.upsample_nearest2d(x, None, [2.0, 2.0])
+    return doubled
+
+
 class YuNet(nn.Module):
     """YuNet (Wu, Peng, Yu: "YuNet: a tiny millisecond-level face detector", 2023), as trained for OpenCV.
 
@@ -79,8 +89,8 @@ class YuNet(nn.Module):
         level16 = F.relu_(self.block4(F.max_pool2d(level8, 2)))  # [N, 64, H/16, W/16]
         level32 = F.relu_(self.block5(F.max_pool2d(level16, 2)))  # [N, 64, H/32, W/32]
         level32 = F.relu_(self.lateral32(level32))
-        level16 = F.relu_(self.lateral16(level16 + F.interpolate(level32, scale_factor=2.0, mode="nearest")))
-        level8 = F.relu_(self.lateral8(level8 + F.interpolate(level16, scale_factor=2.0, mode="nearest")))
+        level16 = F.relu_(self.lateral16(level16 + _doubled(level32)))
+        level8 = F.relu_(self.lateral8(level8 + _doubled(level16)))
         heads = [self.head8(level8), self.head16(level16), self.head32(level32)]
         return [head.permute(0, 2, 3, 1) for head in heads]
 

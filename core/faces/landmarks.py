@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from core.faces.align import Similarities, align_faces, fit_similarities
 from core.faces.detect_scale import ScaledPhoto
+from core.stages import Stage, TimeStage, untimed
 
 if TYPE_CHECKING:
     from core.faces.detect import Detections, Detector
@@ -31,6 +32,7 @@ def look_twice(
     photos: Sequence[NDArray[np.uint8]],
     landmarks_px: Sequence[NDArray[np.float32]],
     template: NDArray[np.float64],
+    time_stage: TimeStage = untimed,
 ) -> list[NDArray[np.float32]]:
     """Return better landmarks.
 
@@ -39,6 +41,7 @@ def look_twice(
         photos (uint8 [H, W, 3]): RGB.
         landmarks_px (float32 [N, 5, 2]): for each photo those of its faces, in its pixels.
         template (float64 [5, 2]): where the landmarks of an aligned face lie, in fractions of its side.
+        time_stage: times the looks.
 
     Returns:
         For each photo float32 [N, 5, 2]: the mean of what was given and of what is seen in the face alone; what was
@@ -56,7 +59,8 @@ def look_twice(
         crops = [
             align_faces(photos[photo], landmarks_px[photo][row][None], goal, _SIDE_PX).crops[0] for photo, row in part
         ]
-        seen = detector.look([ScaledPhoto(original=crop, pixels=crop) for crop in crops])
+        with time_stage(Stage.LANDMARKS):
+            seen = detector.look([ScaledPhoto(original=crop, pixels=crop) for crop in crops])
         for (photo, row), mean in zip(part, _means(first, fit_similarities(first, goal * _SIDE_PX), seen), strict=True):
             better[photo][row] = mean
     return better

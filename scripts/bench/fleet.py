@@ -17,12 +17,13 @@ from core.machine import describe_machine
 from core.records import FacesMode, JobState, RunState, SkipLog, Split
 from core.settings import Settings
 from core.weights.spec import DEFAULT_EMBEDDER
-from db import jobs, registry, runs
+from db import jobs, nodes, registry, runs
 from db.engine import Database
 from db.registry import ServingModel
 from db.tables import Job
 from workers.doorbell import Doorbell
 from workers.enrolment import import_people
+from workers.spec import Role
 from workers.submit import SubmitRequest, submit_job
 from workers.supervisor import Fleet
 
@@ -111,6 +112,11 @@ class BenchFleet:
             stream.writelines(json.dumps({"uri": uri}) + "\n" for uri in islice(cycle(self.uris), count))
         return str(file)
 
+    def worker_pids(self) -> list[int]:
+        """Return the ids of the processes that identify, on all devices."""
+        with self.database.read() as session:
+            return [row.pid for row in nodes.list_nodes(session) if row.role == Role.IDENTIFY]
+
     def submit(self, uris: Sequence[str] | None = None) -> str:
         """Submit photos, all of them where none are named; return the job's id."""
         request = SubmitRequest(sources=tuple(uris or [self._manifest]), faces_mode=self.faces_mode, name="bench")
@@ -125,10 +131,10 @@ class BenchFleet:
         """Identify all photos; return the seconds from submitting to the last outcome stored."""
         return self.run_job()[0]
 
-    def run_job(self) -> tuple[float, Job]:
-        """Do as `run`; return the job as well, which is done."""
+    def run_job(self, uris: Sequence[str] | None = None) -> tuple[float, Job]:
+        """Do as `run`, with all photos or these; return the job as well, which is done."""
         begun_at = utc_now()
-        job = self.look(self.submit())
+        job = self.look(self.submit(uris))
         while job.state != JobState.DONE or job.finished_at is None:
             time.sleep(LOOK_S)
             job = self.look(job.public_id)

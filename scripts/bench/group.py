@@ -17,6 +17,7 @@ from scripts.bench.compare import compare
 from scripts.bench.engine import engine
 from scripts.bench.growth import growth
 from scripts.bench.latency import latency
+from scripts.bench.profile import profile
 from scripts.bench.query import query
 from scripts.bench.rescore import rescore
 from scripts.bench.retrain import retrain
@@ -82,6 +83,7 @@ bench.add_command(compare)
 bench.add_command(engine)
 bench.add_command(latency)
 bench.add_command(stages)
+bench.add_command(profile)
 bench.add_command(accuracy)
 bench.add_command(rescore)
 bench.add_command(clusters)

@@ -107,13 +107,16 @@ def bench_settings(*, pretrained: bool, backbone: str = DEFAULT_EMBEDDER) -> Ite
 
 
 @contextmanager
-def open_bench_fleet(work: BenchWork, count: int, url: str | None = None) -> Iterator["BenchFleet"]:
+def open_bench_fleet(
+    work: BenchWork, count: int, url: str | None = None, *, timing_stages: bool = False
+) -> Iterator["BenchFleet"]:
     """Bring a fleet up for the work, with a model that serves.
 
     Args:
         work: what it works on.
         count: photos a round.
         url: of an empty database, whose tables are removed at the end; None: a SQLite file in the fleet's own home.
+        timing_stages: whether its workers keep how long their stages take, in the folder that its settings name.
 
     Raises:
         InputError: the database holds tables already.
@@ -124,10 +127,11 @@ def open_bench_fleet(work: BenchWork, count: int, url: str | None = None) -> Ite
     with (
         bench_settings(pretrained=work.faces is FacesMode.DETECT) as own,
         empty_database(url) if url else nullcontext() as database,
-        nullcontext(replace(own, database_url=database.url) if database else own) as settings,
-        BenchFleet(settings, source=work.photos, count=count, workers=work.workers, people=work.people) as fleet,
     ):
-        yield fleet
+        folder = str(own.home / "stage-times") if timing_stages else ""
+        settings = replace(own, stage_times=folder, database_url=database.url if database else own.database_url)
+        with BenchFleet(settings, source=work.photos, count=count, workers=work.workers, people=work.people) as fleet:
+            yield fleet
 
 
 def _weights_folder(settings: Settings, backbone: str) -> Path:

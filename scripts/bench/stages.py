@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from core.stages import Stage
 from scripts.bench.options import choose_work, fleet_options, open_bench_fleet
+from scripts.bench.stage_words import WORDS
 from scripts.common import Invocation, command
 from scripts.output import add_row, make_console, make_table, print_fields, say, show_share, write_json
 from scripts.progress import show_progress
@@ -58,12 +60,10 @@ def stages(
 
 def cost_per_photo(spent: dict[str, Any]) -> dict[str, Any]:
     """Return what each stage took for a photo, in ms, and all together; stages in the pipeline's order."""
-    from scripts.bench.stages_pipeline import STAGES
-
     per_photo = 1e3 / spent["photos"]
     costs = {
         name: {"wall_ms": spent["stages"][name][0] * per_photo, "computing_ms": spent["stages"][name][1] * per_photo}
-        for name in STAGES
+        for name in map(str, Stage)
         if name in spent["stages"]
     }
     totals = {key: sum(cost[key] for cost in costs.values()) for key in ("wall_ms", "computing_ms")}
@@ -134,14 +134,12 @@ def _artifact(fleet: "BenchFleet") -> "Artifact":
 
 def _print(document: dict[str, Any]) -> None:
     """Show the stages below each other, then the limit."""
-    from scripts.bench.stages_pipeline import STAGES
-
     console = make_console()
     table = make_table(["Stage", ">ms a photo", ">computing", ">share", "What"])
     whole = document["total"]["computing_ms"]
     for name, cost in document["stages"].items():
         share = show_share(cost["computing_ms"] / whole)
-        add_row(table, name, f"{cost['wall_ms']:.3f}", f"{cost['computing_ms']:.3f}", share, STAGES[name])
+        add_row(table, name, f"{cost['wall_ms']:.3f}", f"{cost['computing_ms']:.3f}", share, WORDS[Stage(name)])
     add_row(table, "all", f"{document['total']['wall_ms']:.3f}", f"{whole:.3f}", "100.0 %")
     console.print(table)
     machine, limit = document["machine"], document["limit"]

@@ -1,10 +1,11 @@
-"""The pipeline of a worker with a stopwatch, one stage after the other on one core: the same functions and chunks.
+"""The pipeline of a worker, timed, one stage after the other on one core: the same functions and chunks.
 
 Reading and computing overlap in a worker; here they do not, so that each stage has its own cost.
 """
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,36 +13,21 @@ import numpy as np
 
 from core.clock import utc_now
 from core.faces.match import decide
-from core.finding import FaceCrop, FaceSource, PreparedPhoto
 from core.outcomes import SeenFace, embeddings_to_keep, photo_result
 from core.reading import LoadedPhoto, PhotoLoader, find_faces
 from core.records import PhotoResult, PhotoTask
+from core.stages import Stage, StageTimes
 from db import chunks
 from db.claims import claim_due_chunk
 from db.engine import Database
 from db.registry import ServingModel
 from scripts.bench.processes import Work
-from scripts.bench.stopwatch import Stopwatch
 from workers.spec import NodeSpec
 
 if TYPE_CHECKING:
-    from core.errors import PhotoError
     from core.faces.detect import Detections, Detector
     from core.faces.detect_scale import ScaledPhoto
     from core.models.engine import Engine
-
-STAGES = {
-    "claim": "Take a chunk and read its photos' names from the database",
-    "read": "Read the file and hash it",
-    "decode": "Decode it, and scale it for the detector or the network",
-    "detect": "Find its faces",
-    "landmarks": "Look at each face again for better landmarks",
-    "align": "Cut the faces out, and judge their quality",
-    "embed": "Run the network",
-    "decide": "Compare with the gallery, apply the reject rule",
-    "store": "Write items, faces and embeddings, and commit",
-}
-"""What each stage is, in the order of the pipeline."""
 
 
 def set_up(spec: NodeSpec, model: ServingModel) -> tuple[str, Work]:
@@ -66,7 +52,7 @@ def set_up(spec: NodeSpec, model: ServingModel) -> tuple[str, Work]:
 
 
 class _Pipeline:
-    """A worker's parts, with a stopwatch between them."""
+    """A worker's parts, timed."""
 
     def __init__(self, spec: NodeSpec, model: ServingModel, engine: "Engine") -> None:
         from core.images.decode import DecodeLimits
@@ -79,18 +65,20 @@ class _Pipeline:
         self._database = Database.from_settings(settings)
         limits = DecodeLimits.from_settings(settings)
         self.forget()
-        self._looks = _TimedDetector(engine.detector, self)
-        source = face_source(engine, limits)
+        self._source = face_source(engine, limits, self._time_stage)
         if engine.detector is not None:
-            source = replace(cast("Any", source), detector=self._looks)
-        self._source = _TimedSource(source, self)
+            counted = _CountedDetector(engine.detector, self)
+            self._source = replace(cast("Any", self._source), detector=counted)
         self._loader = PhotoLoader(
-            reader=PhotoReader.from_settings(settings), source=self._source, timeout_s=limits.timeout_s
+            reader=PhotoReader.from_settings(settings),
+            source=self._source,
+            timeout_s=limits.timeout_s,
+            time_stage=self._time_stage,
         )
 
     def forget(self) -> None:
         """Begin to measure anew."""
-        self.watch = Stopwatch()
+        self._times = StageTimes()
         self.canvases: Counter[tuple[int, int]] = Counter()
         self._photos = self._faces = 0
 
@@ -100,19 +88,22 @@ class _Pipeline:
             "photos": self._photos,
             "faces": self._faces,
             "canvases": list(self.canvases.items()),
-            "stages": {name: (spent.wall_s, spent.computing_s) for name, spent in self.watch.stages.items()},
+            "stages": {name: (spent.wall_s, spent.computing_s) for name, spent in self._times.spent().items()},
         }
+
+    def _time_stage(self, stage: Stage) -> AbstractContextManager[None]:
+        return self._times.stage(stage)
 
     def work_off_one(self) -> bool:
         """Work off one chunk; return whether there was one."""
         settings = self._settings
-        with self.watch.stage("claim"), self._database.write() as session:
+        with self._time_stage(Stage.CLAIM), self._database.write() as session:
             lease = claim_due_chunk(session, "bench/0", utc_now(), settings.lease_s, settings.interactive_photos)
             tasks = chunks.load_tasks(session, lease) if lease is not None else []
         if lease is None:
             return False
         results = self._identify(tasks)
-        with self.watch.stage("store"), self._database.write() as session:
+        with self._time_stage(Stage.STORE), self._database.write() as session:
             chunks.finish_chunk(session, lease, results, self._model.model_id, utc_now())
         self._photos += len(results)
         self._faces += sum(len(result.faces) for result in results)
@@ -121,11 +112,8 @@ class _Pipeline:
     def _identify(self, tasks: Sequence[PhotoTask]) -> list[PhotoResult]:
         results: list[PhotoResult] = []
         for start in range(0, len(tasks), self._engine.batch_size):
-            with self.watch.stage("read"):
-                loaded = [self._loader.load(task) for task in tasks[start : start + self._engine.batch_size]]
-            with self.watch.stage("align"):
-                photos = find_faces(self._source, loaded)
-            results.extend(self._settle(photos))
+            loaded = [self._loader.load(task) for task in tasks[start : start + self._engine.batch_size]]
+            results.extend(self._settle(find_faces(self._source, loaded)))
         return results
 
     def _settle(self, photos: Sequence[LoadedPhoto]) -> list[PhotoResult]:
@@ -133,10 +121,10 @@ class _Pipeline:
         crops = [crop for photo in photos for crop in photo.crops]
         if not crops:
             return [photo_result(photo, [], self._people) for photo in photos]
-        with self.watch.stage("embed"):
+        with self._time_stage(Stage.EMBED):
             pixels = np.stack([crop.pixels for crop in crops])
             embeddings, logits = self._engine.run(pixels.transpose(0, 3, 1, 2))
-        with self.watch.stage("decide"):
+        with self._time_stage(Stage.DECIDE):
             manifest = self._engine.manifest
             matches = decide(embeddings, logits, self._engine.gallery, manifest.rule)
             kept = embeddings_to_keep(embeddings, manifest.backbone_sha256)
@@ -145,41 +133,22 @@ class _Pipeline:
             return [photo_result(photo, [next(seen) for _ in photo.crops], self._people) for photo in photos]
 
 
-class _TimedSource:
-    """A source of faces whose preparing is a stage of its own."""
+class _CountedDetector:
+    """A detector that counts the sizes that it was shown."""
 
-    def __init__(self, source: FaceSource, pipeline: _Pipeline) -> None:
-        self._source = source
-        self._pipeline = pipeline
-
-    def prepare(self, data: bytes) -> PreparedPhoto:
-        """Prepare a photo."""
-        with self._pipeline.watch.stage("decode"):
-            return self._source.prepare(data)
-
-    def find(self, photos: Sequence[PreparedPhoto]) -> "list[tuple[FaceCrop, ...] | PhotoError]":
-        """Find the faces of photos."""
-        return self._source.find(photos)
-
-
-class _TimedDetector:
-    """A detector whose two kinds of looks are stages of their own, and which counts the sizes that it was shown."""
-
-    def __init__(self, detector: "Detector | None", pipeline: _Pipeline) -> None:
-        self._detector = cast("Detector", detector)
+    def __init__(self, detector: "Detector", pipeline: _Pipeline) -> None:
+        self._detector = detector
         self._pipeline = pipeline
 
     def detect(self, photos: "Sequence[ScaledPhoto]") -> "list[Detections]":
         """Find faces."""
         self._count(photos)
-        with self._pipeline.watch.stage("detect"):
-            return self._detector.detect(photos)
+        return self._detector.detect(photos)
 
     def look(self, photos: "Sequence[ScaledPhoto]") -> "list[Detections]":
         """Look at faces again."""
         self._count(photos)
-        with self._pipeline.watch.stage("landmarks"):
-            return self._detector.look(photos)
+        return self._detector.look(photos)
 
     def _count(self, photos: "Sequence[ScaledPhoto]") -> None:
         from core.faces.detect_scale import canvas_of

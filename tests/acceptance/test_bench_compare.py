@@ -61,7 +61,7 @@ def test_every_stage_of_photographs_has_its_cost(test_data: Path, tmp_path: Path
     weights = str(test_data / "weights")
     document = bench("stages", "--faces", "detect", "--people", tmp_path, "--count", 144, FACEFLEET_WEIGHTS=weights)
 
-    stages = ["claim", "read", "decode", "detect", "landmarks", "align", "embed", "decide", "store"]
+    stages = ["claim", "read", "decode", "detect", "landmarks", "align", "judge", "embed", "decide", "store"]
     assert list(document["stages"]) == stages
     assert all(cost["computing_ms"] > 0 for cost in document["stages"].values())
     assert document["count"] == 16, "the first chunk of 128 warms up"

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import fields
+from enum import StrEnum
 from pathlib import Path
 
 import click
@@ -66,6 +67,8 @@ def test_every_setting_is_documented_as_it_is() -> None:
         default = "" if field.default in ("", ()) else f"`{field.default}`"
         low, high = field.metadata["low"], field.metadata["high"]
         limits = "" if low is None else f"{_number(low)} to {_number(high)}"
+        if isinstance(field.default, StrEnum):
+            limits = ", ".join(type(field.default))
         assert cells[1:] == [default, limits, field.metadata["doc"]]
 
 

@@ -35,7 +35,8 @@ _SITE = Path(__file__).parent / "site"  # makes `held://` known to the nodes
 
 # What one role's process runs, without the command line in between.
 _PROGRAMS = {
-    "identify": "from workers.node import run_worker_node as run; sys.exit(run(Settings.from_env(), 'cpu', {slots}))",
+    "identify": "from workers.node import run_worker_node as run; "
+    "sys.exit(run(Settings.from_env(), '{device}', {slots}))",
     "train": "from workers.node import run_trainer_node as run; sys.exit(run(Settings.from_env()))",
     "sweep": "from scripts.main import cli; cli(['sweeper'])",
 }
@@ -106,15 +107,25 @@ class SmallFleet:
         doorbell = self.doorbell if ring else None
         return submit_job(self.database, doorbell, self.settings, replace(request, **changes), on_progress)
 
-    def start(self, role: str = "identify", *, slots: int = 1, **env: str) -> "NodeProcess":
+    def start(
+        self, role: str = "identify", *, slots: int = 1, device: str = "cpu", seconds: float = 60.0, **env: str
+    ) -> "NodeProcess":
         """Start a node and wait until its slots have reported themselves."""
-        node = self.start_silently(role, slots=slots, **env)
-        wait_until(lambda: node.check_alive() and len(self.slots_of(node)) == slots, f"{role} node is up:\n{node.log}")
+        node = self.start_silently(role, slots=slots, device=device, **env)
+        wait_until(
+            lambda: node.check_alive() and len(self.slots_of(node)) == slots,
+            f"{role} node is up:\n{node.log}",
+            seconds,
+        )
         return node
 
-    def start_silently(self, role: str = "identify", *, slots: int = 1, **env: str) -> "NodeProcess":
+    def start_silently(
+        self, role: str = "identify", *, slots: int = 1, device: str = "cpu", **env: str
+    ) -> "NodeProcess":
         """Start a node without waiting."""
-        program = "import sys; from core.settings import Settings; " + _PROGRAMS[role].format(slots=slots)
+        program = "import sys; from core.settings import Settings; " + _PROGRAMS[role].format(
+            slots=slots, device=device
+        )
         log = self.folder / f"{role}-{len(self.processes)}.log"
         with log.open("ab") as file:
             process = subprocess.Popen(

@@ -6,7 +6,9 @@ import psutil
 import pytest
 from sqlalchemy import select
 
+from core.models.variants import VARIANTS
 from db.tables import Face, Item
+from tests.gpu import GPU, ON_GPU
 from tests.integration.workers.fleet import SmallFleet, wait_until
 
 pytestmark = pytest.mark.one_database
@@ -25,6 +27,23 @@ def test_every_photo_of_a_job_gets_one_outcome_and_the_right_name(fleet: SmallFl
     assert len(items) == 31
     assert {item.model_id for item in items} == {model_id}
     assert [people[number] for number in range(30)] == [fleet.people[number % 3].person_id for number in range(30)]
+
+
+@pytest.mark.parametrize("device", [pytest.param("cpu", marks=pytest.mark.long), pytest.param(GPU, marks=ON_GPU)])
+def test_a_worker_pinned_to_a_device_identifies_a_job_on_it(sqlite_fleet: SmallFleet, device: str) -> None:
+    model_id = sqlite_fleet.add_model()
+    node = sqlite_fleet.start(device=device, seconds=200.0)  # a GPU's libraries take a while the first time
+    job = sqlite_fleet.wait_done(sqlite_fleet.submit(sqlite_fleet.photos(30)), seconds=100.0)
+    assert (job.items_faces, job.items_error, job.faces_identified) == (30, 0, 30)
+    with sqlite_fleet.database.read() as session:
+        people = dict(session.execute(select(Face.ordinal, Face.person_id)).all())
+    known = [person.person_id for person in sqlite_fleet.people]
+    assert [people[number] for number in range(30)] == [known[number % 3] for number in range(30)]
+    [slot] = sqlite_fleet.slots_of(node)
+    assert (slot.device, slot.model_id, slot.model_error) == (device, model_id, None)
+    ways = VARIANTS["cpu" if device == "cpu" else "cuda"]
+    assert slot.variant in {variant.name for variant in ways}
+    assert node.stop() == 0
 
 
 def test_the_parent_of_a_node_never_imports_torch_and_its_children_do(sqlite_fleet: SmallFleet) -> None:

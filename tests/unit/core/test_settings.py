@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import SettingError
+from core.records import EngineKind
 from core.settings import Settings
 
 NUMBERS = [field for field in fields(Settings) if isinstance(field.default, int | float)]
@@ -88,3 +89,10 @@ def test_every_setting_is_explained_and_every_number_has_limits() -> None:
         assert str(field.metadata["doc"]).endswith(".")
     for field in NUMBERS:
         assert field.metadata["low"] <= field.default <= field.metadata["high"]
+
+
+def test_an_engine_is_one_of_those_that_there_are() -> None:
+    assert Settings.from_env({}).engine is EngineKind.TORCH
+    assert read(engine="OpenVINO").engine is EngineKind.OPENVINO
+    with pytest.raises(SettingError, match=r"FACEFLEET_ENGINE is 'tensorrt', which is none of torch, openvino\. Set"):
+        read(engine="tensorrt")

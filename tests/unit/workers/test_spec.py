@@ -1,19 +1,25 @@
 """A node's spec reaches its children unchanged."""
 
+from dataclasses import fields
 from pathlib import Path
 
+from core.records import EngineKind
 from core.settings import Settings
 from workers.child import settings_environment
 from workers.spec import NodeSpec, Role, make_spec
 
 
 def _settings() -> Settings:
-    return Settings(home=Path("/home/x"), image_roots=(Path("/a"), Path("/b c")), chunk_size=7, lease_s=1.5)
+    roots = (Path("/a"), Path("/b c"))
+    return Settings(home=Path("/home/x"), image_roots=roots, chunk_size=7, lease_s=1.5, engine=EngineKind.OPENVINO)
 
 
 def test_a_spec_survives_its_json() -> None:
     spec = make_spec(Role.IDENTIFY, _settings(), device="cuda:3", slots=2)
-    assert NodeSpec.from_json(spec.to_json()) == spec
+    read = NodeSpec.from_json(spec.to_json())
+    assert read == spec
+    for field in fields(Settings):  # a text that equals what an enum says is not what it was
+        assert type(getattr(read.settings, field.name)) is type(getattr(spec.settings, field.name)), field.name
 
 
 def test_a_child_sees_its_pinned_device_as_the_first() -> None:

@@ -14,6 +14,8 @@ from core.faces.detect import MAX_OVERLAP, MIN_SCORE, Detector, load_detector, o
 from core.faces.detect_network import FaceDecoder, FaceDetectorNetwork, PhotoHeads
 from core.faces.detect_scale import FIRST_LOOK_PX, canvas_of, prepare_for_detection, scale_photo
 from core.faces.detect_weights import read_yunet
+from core.models.openvino import OpenVinoNetwork
+from core.records import EngineKind
 from tests.detection import (
     OpenCvDetector,
     annotated_scenes,
@@ -26,6 +28,7 @@ from tests.detection import (
     read_photo,
     weights_of,
 )
+from tests.gpu import GPU, needs_gpu
 
 
 @pytest.fixture(scope="module")
@@ -195,15 +198,40 @@ def test_weights_that_are_not_finite_are_refused(weights: bytes) -> None:
         read_yunet(model.SerializeToString())
 
 
+def test_openvino_finds_the_same_faces(detector: Detector, weights: bytes, test_data: Path) -> None:
+    in_openvino = load_detector(weights, "cpu", engine=EngineKind.OPENVINO)
+    photos = [prepare_for_detection(read_photo(file)) for file in photos_of(test_data, "scenes/dlib_faces")]
+    for expected, found in zip(detector.detect(photos), in_openvino.detect(photos), strict=True):
+        assert len(expected) == len(found)
+        assert np.allclose(expected.landmarks_px, found.landmarks_px, atol=0.01)
+        assert np.allclose(expected.scores, found.scores, atol=1e-4)
+
+
+@pytest.mark.parametrize("wrong", ["answers otherwise", "answers with NaN", "does not run"])
+def test_a_detector_that_openvino_does_not_run_right_runs_in_torch(
+    weights: bytes, wrong: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def answer(network: object, batch: np.ndarray) -> list[np.ndarray]:
+        if wrong == "does not run":
+            raise RuntimeError("no such kernel")
+        filled = np.nan if wrong == "answers with NaN" else 0.5
+        _, height, width, _ = batch.shape
+        return [np.full((1, height // s, width // s, 16), filled, np.float32) for s in (8, 16, 32)]
+
+    monkeypatch.setattr(OpenVinoNetwork, "__call__", answer)
+    blank = prepare_for_detection(np.zeros((64, 64, 3), np.uint8))
+    assert len(load_detector(weights, "cpu", engine=EngineKind.OPENVINO).look([blank])[0]) == 0
+    assert "OpenVINO" in caplog.text
+
+
 def test_a_device_that_does_not_exist_is_refused(weights: bytes) -> None:
     with pytest.raises(SettingError, match="cuda:99"):
         load_detector(weights, "cuda:99")
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")
+@needs_gpu
 def test_a_gpu_finds_what_the_cpu_finds(detector: Detector, weights: bytes, test_data: Path) -> None:
-    on_gpu = load_detector(weights, "cuda:0")
+    on_gpu = load_detector(weights, GPU)
     photos = [prepare_for_detection(read_photo(file)) for file in photos_of(test_data, "scenes/dlib_faces")]
     for here, there in zip(detector.detect(photos), on_gpu.detect(photos), strict=True):
         assert len(here) == len(there)

@@ -27,12 +27,11 @@ from core.errors import (
 )
 from core.models.artifact import pack_artifact
 from core.models.engine import Engine, load_engine
-from core.models.export import draw_golden_crops, write_artifact
+from core.models.export import draw_golden_crops
 from core.models.parity import BFLOAT16_TOLERANCE, SERVING_TOLERANCE, Outputs, check_parity
 from core.models.runner import to_outputs
 from core.models.store import ModelStore
 from core.models.variants import PLAIN, VARIANTS, Variant, variants_for
-from core.nets.compact import CompactNetwork
 from core.nets.servable import Servable
 from tests.factories import (
     TINY_SIZE_PX,
@@ -122,18 +121,6 @@ def test_every_way_to_run_a_model_gives_the_same_answers(store: ModelStore, vari
     expected, _ = make_network(3)(torch.from_numpy(make_crops(9)))
     assert engine.variant == variant.name
     np.testing.assert_allclose(engine.run(make_crops(9))[0], expected.numpy(), rtol=1e-5, atol=1e-5)
-
-
-@pytest.fixture(scope="module")
-def compact(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelStore, str, Servable]:
-    """A store with an untrained compact network of 32 pixels in it."""
-    torch.manual_seed(0)
-    servable = Servable(CompactNetwork(3, 32)).eval()
-    folder = tmp_path_factory.mktemp("compact")
-    manifest = make_manifest(input_size_px=32, embedding_dim=servable.embedding_dim)
-    write_artifact(servable, servable.network.gallery().numpy(), manifest, folder / "staged.pt")
-    store = ModelStore(folder / "store")
-    return store, store.put(folder / "staged.pt"), servable
 
 
 @pytest.mark.parametrize("variant", [*LOW_PRECISION, *HALF_PRECISION], ids=lambda variant: variant.name)
@@ -435,17 +422,6 @@ def test_every_refusal_is_a_model_error_with_a_remedy(store: ModelStore) -> None
     for sha256 in (put_bytes(store, b"junk"), make_artifact_of(store, make_network(4), make_manifest())):
         with pytest.raises(ModelError, match="train"):
             load(store, sha256)
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")
-@pytest.mark.parametrize("variant", VARIANTS["cuda"], ids=lambda variant: variant.name)
-def test_a_gpu_answers_as_the_cpu_in_every_way(compact: tuple[ModelStore, str, Servable], variant: Variant) -> None:
-    store, sha256, _ = compact
-    on_gpu = load_engine(store.path(sha256), sha256, "cuda:0", batch_size=8, variants=[variant])
-    crops = draw_golden_crops(32)
-    expected = load(store, sha256, variants=[PLAIN]).run(crops)[0]
-    np.testing.assert_allclose(on_gpu.run(crops)[0], expected, atol=variant.tolerance.embedding)
 
 
 def test_loading_does_not_need_the_file_to_stay(store: ModelStore) -> None:

@@ -1,6 +1,7 @@
 """The old model serves until the new one has proved itself; a failed swap changes nothing but a record."""
 
 import gc
+import itertools
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -8,13 +9,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from core.models.engine import Engine, load_engine
+from core.models.export import write_artifact
 from core.models.holder import ModelHolder
+from core.models.known import Known
+from core.models.runner import Runner
 from core.models.store import ModelStore
 from core.models.wanted import WantedModel
+from core.nets.compact import CompactNetwork
+from core.nets.servable import Servable
 from tests.engines import StubLoader, serve, wanted
 from tests.factories import make_artifact, make_artifact_of, make_manifest, make_network, put_bytes
+from tests.gpu import GPU, ON_GPU, device_bytes
 from tests.networks import OutOfMemory, with_nan_weights
 
 
@@ -292,3 +300,47 @@ def test_an_engine_that_was_replaced_is_let_go(tmp_path: Path) -> None:
 
 def _load(store: ModelStore, sha256: str) -> Engine:
     return load_engine(store.path(sha256), sha256, "cpu", batch_size=4)
+
+
+def _two_models(folder: Path) -> tuple[ModelStore, list[str]]:
+    """A store with two untrained compact networks in it, of some MiB each."""
+    store, shas = ModelStore(folder / "store"), []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        servable = Servable(CompactNetwork(3, 64)).eval()
+        manifest = make_manifest(input_size_px=64, embedding_dim=servable.embedding_dim, seed=seed)
+        write_artifact(servable, servable.network.gallery().numpy(), manifest, folder / "staged.pt")
+        shas.append(store.put(folder / "staged.pt"))
+    return store, shas
+
+
+def _networks_held() -> int:
+    gc.collect()
+    return sum(type(each) is Runner for each in gc.get_objects())
+
+
+@pytest.mark.parametrize(("device", "swaps"), [("cpu", 6), pytest.param(GPU, 50, marks=ON_GPU)])
+def test_swaps_take_no_more_memory_of_the_device_however_many_there_are(
+    tmp_path: Path, device: str, swaps: int
+) -> None:
+    store, shas = _two_models(tmp_path)
+    known, held_before = Known(), _networks_held()
+    # On this clock ten seconds pass between two looks, so that the loader rests after no load.
+    hours = itertools.count(0.0, 10.0)
+    holder = ModelHolder(
+        lambda sha256: load_engine(store.path(sha256), sha256, device, batch_size=8, known=known),
+        now=lambda: next(hours),
+    )
+    crops, settled = np.zeros((8, 3, 64, 64), np.uint8), (0, 0)
+    for number in range(1, swaps + 1):
+        serve(holder, WantedModel(version=number, sha256=shas[number % 2], generation=number))
+        assert place(holder) == (number, number)
+        assert holder.current is not None
+        assert np.isfinite(holder.current.engine.run(crops)[0]).all()
+        if number == 5:  # by then the libraries have what they keep
+            settled = device_bytes(device)
+    assert _networks_held() - held_before == 1
+    for before, after in zip(settled, device_bytes(device), strict=True):
+        assert after <= before + (1 << 20), "a network has more"
+    holder.close()
+    assert _networks_held() == held_before

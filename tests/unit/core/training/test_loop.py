@@ -1,30 +1,52 @@
 """One network learns: it improves, its sampler is fair, and it stops when asked to."""
 
 import dataclasses
+import math
 
 import pytest
 import torch
+from torch import nn
 
 from core.errors import RunCancelledError
-from core.training.loop import Epoch, Learner, answer, new_learner, sample_rows
+from core.training.loop import Epoch, Learner, _is_fast_in_bf16, answer, new_learner, sample_rows
 from core.training.recipes import RECIPES, Recipe
 from core.training.side_by_side import train_side_by_side
+from tests.gpu import on_every_device
 from tests.unit.core.training.learning import QUICK, make_crops, train_one_epoch
 
 
-def _learner(recipe: Recipe = QUICK, epochs: int = 8) -> Learner:
+def _learner(recipe: Recipe = QUICK, epochs: int = 8, device: str = "cpu") -> Learner:
     torch.manual_seed(0)
-    return new_learner(recipe, make_crops([4, 4, 4]), epochs=epochs, seed=0, device=torch.device("cpu"))
+    return new_learner(recipe, make_crops([4, 4, 4]), epochs=epochs, seed=0, device=torch.device(device))
 
 
-def test_a_network_learns_to_tell_three_patterns_apart() -> None:
+@on_every_device
+def test_a_network_learns_to_tell_three_patterns_apart(device: str) -> None:
     recipe = dataclasses.replace(QUICK, fewest_steps=8)
-    learner = _learner(recipe)
+    learner = _learner(recipe, device=device)
     figures = [train_one_epoch(learner, epoch) for epoch in range(8)]
     unseen = make_crops([8, 8, 8])
     right = answer(learner.network, unseen.crops, learner.device).logits[:, :3].argmax(dim=1) == unseen.labels
     assert figures[-1].loss < figures[0].loss
     assert right.float().mean() > 0.8
+
+
+@on_every_device
+def test_an_epoch_is_computed_in_mixed_precision_where_that_is_fast(device: str) -> None:
+    learner = _learner(device=device)
+    before = [weight.detach().clone() for weight in learner.network.parameters()]
+    seen: set[torch.dtype] = set()
+    first = next(module for module in learner.network.modules() if isinstance(module, nn.Conv2d))
+    first.register_forward_hook(lambda _module, _inputs, output: seen.add(output.dtype))
+
+    figures = train_one_epoch(learner)
+
+    assert seen == {torch.bfloat16 if _is_fast_in_bf16(torch.device(device)) else torch.float32}
+    assert math.isfinite(figures.loss)
+    weights = list(learner.network.parameters())
+    assert {(weight.dtype, str(weight.device)) for weight in weights} == {(torch.float32, device)}
+    assert all(weight.isfinite().all() for weight in weights)
+    assert not all(torch.equal(one, other) for one, other in zip(before, weights, strict=True))
 
 
 def test_the_learning_rate_rises_and_then_falls_to_almost_nothing() -> None:

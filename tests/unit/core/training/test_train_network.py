@@ -13,6 +13,7 @@ from core.errors import RunCancelledError, TooFewPeopleError, TrainingError
 from core.records import EpochProgress
 from core.training.recipes import COMPACT
 from core.training.train import Basis, TrainedNetwork, TrainingRequest, build_run, enough, load_data, train_network
+from tests.gpu import on_every_device
 from tests.unit.core.training.learning import example, load_drawn, make_request
 
 
@@ -48,6 +49,15 @@ def test_a_run_gives_a_network_that_can_be_served(trained: TrainedNetwork) -> No
     assert logits.shape == (2, 4)
     assert trained.gallery.shape == (4, COMPACT.prototypes, trained.embedding_dim)
     assert torch.allclose(trained.gallery.norm(dim=2), torch.ones(4, COMPACT.prototypes), atol=1e-5)
+
+
+@on_every_device
+def test_a_run_on_any_device_leaves_its_network_on_the_cpu(device: str) -> None:
+    network = _train(make_request([2] * 3, device=device)).network
+    crops = torch.zeros(1, 3, 64, 64, dtype=torch.uint8)
+    with torch.inference_mode():
+        assert all(answer.isfinite().all() for answer in network(crops))
+    assert {value.device.type for value in network.state_dict().values()} == {"cpu"}
 
 
 def test_a_run_says_what_it_was_made_from(trained: TrainedNetwork) -> None:

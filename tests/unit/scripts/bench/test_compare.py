@@ -20,7 +20,6 @@ from scripts.bench.compare_rounds import describe_absent, describe_contenders, o
 from scripts.bench.contender import Absent, Card, ContenderError, Timed, absent_without
 from scripts.bench.latency import summary
 from scripts.bench.options import choose_work
-from scripts.bench.stopwatch import Stopwatch
 from tests.unit.scripts.runner import Run
 
 
@@ -189,16 +188,3 @@ def test_percentiles_are_values_that_so_many_do_not_exceed() -> None:
 
     assert [figures[name] for name in ("p50", "p95", "p99", "min", "max")] == pytest.approx([50, 95, 99, 1, 100])
     assert summary([0.002])["p99"] == pytest.approx(2.0)
-
-
-def test_time_counts_for_the_innermost_stage() -> None:
-    watch = Stopwatch()
-    with watch.stage("outer"):
-        with watch.stage("inner"):
-            sum(range(2_000_000))
-        sum(range(1000))
-
-    inner, outer = watch.stages["inner"], watch.stages["outer"]
-    assert list(watch.stages) == ["outer", "inner"]
-    assert inner.computing_s > outer.computing_s > 0
-    assert inner.wall_s >= inner.computing_s * 0.5
