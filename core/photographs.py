@@ -13,7 +13,7 @@ from core.errors import PhotoError
 from core.faces.align import align_faces
 from core.faces.detect_scale import prepare_for_detection
 from core.faces.landmarks import look_twice
-from core.faces.quality import judge_faces
+from core.faces.quality import AlignedPhoto, judge_photos
 from core.finding import FaceCrop, PreparedPhoto
 from core.images.decode import decode_photo
 from core.stages import Stage, TimeStage, untimed
@@ -62,20 +62,22 @@ class FoundFaces:
         pixels, landmarks = [photo.scaled.original for photo in photographs], [faces.landmarks_px for faces in found]
         with self.time_stage(Stage.ALIGN):  # but for the looks themselves
             points = look_twice(self.detector, pixels, landmarks, np.asarray(self.template), self.time_stage)
-        return [self._faces(*parts) for parts in zip(photographs, found, points, strict=True)]
-
-    def _faces(
-        self, photo: "_Photograph", found: "Detections", landmarks_px: "NDArray[np.float32]"
-    ) -> tuple[FaceCrop, ...]:
-        """Align a photo's faces by these landmarks, and judge them."""
-        template = np.asarray(self.template)
-        with self.time_stage(Stage.ALIGN):
-            aligned = align_faces(photo.scaled.original, landmarks_px, template, self.size_px)
-            faces = found.scaled(1.0 / photo.reduction)
+            aligned = [self._align(*parts) for parts in zip(photographs, found, points, strict=True)]
         with self.time_stage(Stage.JUDGE):
-            qualities = judge_faces(aligned.crops, faces, aligned.residuals, template, self.gate)
-        parts = zip(aligned.crops, faces.boxes_xyxy_px, faces.landmarks_px, qualities, strict=True)
-        return tuple(_face_crop(*part) for part in parts)
+            judged = judge_photos(aligned, np.asarray(self.template), self.gate) if aligned else []
+        return [_face_crops(*parts) for parts in zip(aligned, judged, strict=True)]
+
+    def _align(self, photo: "_Photograph", found: "Detections", landmarks_px: "NDArray[np.float32]") -> AlignedPhoto:
+        """Cut a photo's faces out by these landmarks."""
+        aligned = align_faces(photo.scaled.original, landmarks_px, np.asarray(self.template), self.size_px)
+        faces = found.scaled(1.0 / photo.reduction)
+        return AlignedPhoto(crops=aligned.crops, detections=faces, residuals=aligned.residuals)
+
+
+def _face_crops(photo: AlignedPhoto, qualities: "Sequence[Quality]") -> tuple[FaceCrop, ...]:
+    faces = photo.detections
+    parts = zip(photo.crops, faces.boxes_xyxy_px, faces.landmarks_px, qualities, strict=True)
+    return tuple(_face_crop(*part) for part in parts)
 
 
 def _face_crop(

@@ -3,6 +3,8 @@
 Finds no landmarks, and says how well they fit without judging it.
 """
 
+from cmath import isfinite
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -61,8 +63,8 @@ def align_faces(
     fits = fit_similarities(landmarks_px, np.asarray(template, np.float64) * size_px)
     crops = np.zeros((len(landmarks_px), size_px, size_px, 3), np.uint8)
     with torch.inference_mode():
-        for crop, turn, move in zip(crops, fits.turns, fits.moves, strict=True):
-            if np.isfinite(turn):
+        for crop, turn, move in zip(crops, fits.turns.tolist(), fits.moves.tolist(), strict=True):
+            if isfinite(turn):
                 _warp(pixels, turn, move, crop)
     return AlignedFaces(crops=crops, residuals=fits.residuals / np.float32(size_px))
 
@@ -106,9 +108,9 @@ def _warp(pixels: NDArray[np.uint8], turn: complex, move: complex, crop: NDArray
     """Fill a crop (uint8 [S, S, 3]) with what a similarity brings into it."""
     factor = max(1, int(1 / abs(turn)))  # photo pixels per region pixel
     last = len(crop) - 1
-    corners = (np.asarray((0, last, last * 1j, last * (1 + 1j))) - move) / turn
-    left, right = _span(corners.real, 2 * factor, pixels.shape[1])
-    top, bottom = _span(corners.imag, 2 * factor, pixels.shape[0])
+    corners = [(corner - move) / turn for corner in (0, last, last * 1j, last * (1 + 1j))]
+    left, right = _span([corner.real for corner in corners], 2 * factor, pixels.shape[1])
+    top, bottom = _span([corner.imag for corner in corners], 2 * factor, pixels.shape[0])
     if left >= right or top >= bottom:
         return  # the face lies beside the photo
     region = torch.from_numpy(np.ascontiguousarray(pixels[top:bottom, left:right]))
@@ -122,10 +124,10 @@ def _warp(pixels: NDArray[np.uint8], turn: complex, move: complex, crop: NDArray
     torch.from_numpy(crop).copy_(sampled[0].round_().permute(1, 2, 0))
 
 
-def _span(places: NDArray[np.float64], margin_px: int, length: int) -> tuple[int, int]:
+def _span(places: Sequence[float], margin_px: int, length: int) -> tuple[int, int]:
     """Return first and last + 1 of the photo's pixels that samples at these places may touch."""
-    low, high = np.clip((places.min() - margin_px, places.max() + margin_px), 0, length)
-    return int(low), int(high)
+    low, high = min(places) - margin_px, max(places) + margin_px
+    return int(min(max(low, 0), length)), int(min(max(high, 0), length))
 
 
 def _grid(step: complex, start: complex, width: int, height: int, size: int) -> Tensor:

