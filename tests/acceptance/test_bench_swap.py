@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 # One fleet at a time: each takes all cores.
-pytestmark = pytest.mark.xdist_group("fleet")
+pytestmark = [pytest.mark.xdist_group("fleet"), pytest.mark.long]
 
 
 def test_models_are_swapped_while_workers_identify_and_nothing_is_lost_or_mixed_up() -> None:

@@ -147,6 +147,7 @@ def test_a_user_goes_from_folders_to_names(fleet: Home, sample: Path) -> None:
     assert card["rank1_accuracy"] == nearest_right / 12, "the same model gives the same answers here as in a worker"
 
 
+@pytest.mark.long  # as tests/integration/workers/test_run_training.py, through the command line
 def test_a_retrained_model_is_kept_back_when_that_is_asked_for(fleet: Home, sample: Path) -> None:
     fleet.run("people", "import", sample / "train")
 

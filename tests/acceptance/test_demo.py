@@ -104,6 +104,7 @@ def test_the_demo_names_drawn_people_and_leaves_strangers_nameless(demo: Demo) -
     assert not (demo.folder / "home").exists()
 
 
+@pytest.mark.long  # a whole demo again; what becomes of such photos is tested where they are imported and submitted
 def test_photos_that_cannot_be_used_are_listed_and_the_story_goes_on(demo: Demo) -> None:
     photos = demo.folder / "photos"
     write_sample(demo.folder / "sample", people=3, train_photos=6, test_photos=1, strangers=2)
