@@ -183,7 +183,7 @@ class Bulk:
         """Bring rows into a temporary table by COPY, and update from there in one statement."""
         were = {column: f"was_{column}" for column in unchanged}
         columns = ", ".join([*values, *keys, *(f"{column} AS {was}" for column, was in were.items())])
-        statement = f"CREATE TEMPORARY TABLE changed ON COMMIT DROP AS SELECT {columns} FROM {table} LIMIT 0"  # noqa: S608
+        statement = f"CREATE TEMPORARY TABLE changed AS SELECT {columns} FROM {table} LIMIT 0"  # noqa: S608
         self._connection.exec_driver_sql(statement)
         self._copy("changed", rows)
         setting = ", ".join([*(f"{column} = changed.{column}" for column in values), *fixed])

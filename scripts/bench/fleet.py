@@ -17,13 +17,12 @@ from core.machine import describe_machine
 from core.records import FacesMode, JobState, RunState, SkipLog, Split
 from core.settings import Settings
 from core.weights.spec import DEFAULT_EMBEDDER
-from db import jobs, nodes, registry, runs
+from db import jobs, registry, runs
 from db.engine import Database
 from db.registry import ServingModel
 from db.tables import Job
 from workers.doorbell import Doorbell
 from workers.enrolment import import_people
-from workers.spec import Role
 from workers.submit import SubmitRequest, submit_job
 from workers.supervisor import Fleet
 
@@ -111,11 +110,6 @@ class BenchFleet:
         with file.open("w", encoding="utf-8") as stream:
             stream.writelines(json.dumps({"uri": uri}) + "\n" for uri in islice(cycle(self.uris), count))
         return str(file)
-
-    def worker_pids(self) -> list[int]:
-        """Return the ids of the processes that identify, on all devices."""
-        with self.database.read() as session:
-            return [row.pid for row in nodes.list_nodes(session) if row.role == Role.IDENTIFY]
 
     def submit(self, uris: Sequence[str] | None = None) -> str:
         """Submit photos, all of them where none are named; return the job's id."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from scripts.bench.holding import list_workers
 from scripts.bench.pyspy import HotFunction, NotWatchedError, hottest_functions, watching
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def watch_workers(fleet: "BenchFleet", program: Path, *, drawing: bool) -> Seen:
     Raises:
         NotWatchedError: py-spy may not look, or cannot.
     """
-    pids = fleet.worker_pids()
+    pids = [row.pid for row in list_workers(fleet.database)]
     node = psutil.Process(pids[0]).ppid()
     with tempfile.TemporaryDirectory(prefix="facefleet-pyspy-") as folder:
         raw, flame = Path(folder) / "raw.txt", Path(folder) / "flame.svg"

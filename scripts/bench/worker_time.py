@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.stages import Spent, Stage
+from scripts.bench.holding import list_workers
 from workers.stage_times import StageReport, read_reports
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def measure(fleet: "BenchFleet") -> dict[str, Any]:
         "seconds": seconds,
         "images_per_s": job.total / seconds,
         "photos_failed": job.items_error,
-        **where_time_went(spent, wall_s=seconds * len(fleet.worker_pids()), photos=job.total),
+        **where_time_went(spent, wall_s=seconds * len(list_workers(fleet.database)), photos=job.total),
     }
 
 
