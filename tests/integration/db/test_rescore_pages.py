@@ -154,6 +154,21 @@ def test_faces_and_counters_are_written_together(database: Database, job: int, m
     assert_counted(database, job)
 
 
+def test_a_face_that_stays_unknown_leaves_the_review_when_its_model_asks_no_more(
+    database: Database, job: int, models: tuple[int, int]
+) -> None:
+    with database.write() as session:
+        session.execute(update(Face).values(review_order=0.25))
+    page = read(database, job)
+    count = len(page)
+    new = replace(named(1, count), outcomes=page.outcomes, person_ids=[None] * count)
+    with database.write() as session:
+        assert rescore.write_page(session, page, new, models[1], LATER)
+    with database.read() as session:
+        orders = session.scalars(select(Face.review_order).where(Face.model_id == models[1])).all()
+    assert orders == [None] * count
+
+
 def test_what_was_written_is_not_read_again(database: Database, job: int, models: tuple[int, int]) -> None:
     (ada,) = ledger.add_people(database, "Ada")
     rescore_all(database, job, ada, models[1])
