@@ -237,7 +237,11 @@ def test_another_template_and_size_measure_the_same_face_alike(detector: Detecto
     assert there.contrast == pytest.approx(here.contrast, rel=0.2)
 
 
-def test_photos_that_are_judged_together_are_judged_as_each_alone() -> None:
+@pytest.mark.parametrize("at_once", [1, 3, 64])
+def test_photos_that_are_judged_together_are_judged_as_each_alone(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.faces.quality._TOGETHER", at_once)
     gate = QualityGate(max_faces=2)
     none = aligned(np.zeros((0, SIZE, SIZE, 3), np.uint8), detections(np.zeros((0, 5, 2), np.float32)))
     photos = [aligned(*draw_faces(*sizes)) for sizes in ((120.0,), (40.0, 90.0, 60.0), (6.0, 70.0))]
