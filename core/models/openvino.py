@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from core.errors import SettingError
 
 if TYPE_CHECKING:
-    from openvino import InferRequest, Model
+    from openvino import Core, InferRequest, Model
 
 _PACKAGE = "openvino"
 
@@ -49,6 +50,17 @@ def import_openvino() -> ModuleType:
 
     module: ModuleType = openvino
     return module
+
+
+@cache
+def openvino_core() -> "Core":
+    """Return what reads and compiles networks: one for the process, which is never let go.
+
+    On processors with AMX each gives its thread another stack for signals, and one that goes puts back the stack that
+    it found, also when that belonged to one that is gone: the process then dies of its next signal.
+    """
+    core: Core = import_openvino().Core()
+    return core
 
 
 class OpenVinoNetwork:
@@ -92,8 +104,7 @@ class OpenVinoNetwork:
         if shape:
             model = model.clone()
             model.reshape(list(shape))
-        compiler = import_openvino().Core()
-        return compiler.compile_model(model, "CPU", self._options).create_infer_request()
+        return openvino_core().compile_model(model, "CPU", self._options).create_infer_request()
 
 
 def _convert(module: torch.jit.ScriptModule, shape: Sequence[int]) -> "Model":

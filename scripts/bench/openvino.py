@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.models.openvino import import_openvino
+from core.models.openvino import import_openvino, openvino_core
 from core.weights.spec import ChannelOrder, WeightsSpec
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class OpenVinoEmbedder:
         options: dict[str, Any] = {"PERFORMANCE_HINT": way.hint}
         if threads is not None:
             options["INFERENCE_NUM_THREADS"] = threads
-        compiled = openvino.Core().compile_model(_read_network(spec, files, way.batch, order), "CPU", options)
+        compiled = openvino_core().compile_model(_read_network(spec, files, way.batch, order), "CPU", options)
         self.precision = _type_name(compiled.get_property("INFERENCE_PRECISION_HINT"))
         """What it computes in; OpenVINO chooses by the chip."""
         self._queue = openvino.AsyncInferQueue(compiled)  # as many requests as the mode thinks best
@@ -126,7 +126,7 @@ def _read_network(spec: WeightsSpec, files: Mapping[str, bytes], batch: int, ord
         raise ValueError(f"{spec.name} embeds nothing")
     graph = spec.embedder.graph
     weights = files.get(str(PurePath(graph).with_suffix(".bin")), b"")
-    core = openvino.Core()
+    core = openvino_core()
     network = core.read_model(files[graph], weights) if weights else core.read_model(files[graph])
     size = spec.embedder.input_size_px
     network.reshape([batch, 3, size, size])

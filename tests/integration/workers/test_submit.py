@@ -45,7 +45,7 @@ def test_without_redis_the_job_is_recorded_and_the_sweeper_rings(sqlite_fleet: S
     submission = sqlite_fleet.submit(sqlite_fleet.photos(20))
     assert not submission.rung
     assert "did not answer" in (submission.ring_error or "")
-    sqlite_fleet.redis.start()  # that was killed: it may have forgotten its last two seconds, and with them being emptied
+    sqlite_fleet.redis.start()  # it may have forgotten the last seconds before it was killed, with them being emptied
     assert sqlite_fleet.sweep().bells_rung > 0
     assert sqlite_fleet.doorbell.waiting() == 3
 

@@ -110,3 +110,28 @@ def test_nobody_is_told_that_it_is_used() -> None:
     root = Path(__file__).parents[4]
     ran = subprocess.run([sys.executable, "-c", _LOAD], cwd=root, capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+def test_networks_that_are_let_go_leave_the_process_able_to_take_a_signal() -> None:
+    program = """
+import faulthandler, signal
+import numpy as np, torch
+from core.models.openvino import OpenVinoNetwork
+
+class Mean(torch.nn.Module):
+    def forward(self, x):
+        return (x.to(torch.float32).mean(dim=1),)
+
+faulthandler.enable()
+module = torch.jit.freeze(torch.jit.trace(Mean().eval(), torch.zeros((2, 3), dtype=torch.uint8)))
+signal.signal(signal.SIGTERM, lambda number, frame: print("asked to stop"))
+networks = [OpenVinoNetwork(module, (-1, -1), bfloat16=False) for _ in range(3)]
+for network in networks:
+    network(np.zeros((2, 3), np.uint8))
+del network
+while networks:
+    del networks[0]  # as models that are swapped: the oldest first
+    signal.raise_signal(signal.SIGTERM)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (0, 3 * "asked to stop\n"), done.stderr
