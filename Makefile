@@ -28,7 +28,7 @@ demo: $(RUN_STAMP) ## The whole story on drawn faces, or on PHOTOS=DIR/<person>/
 
 test: $(DEV_STAMP) ## Lint, types and all tests
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 3 --dist loadgroup
 
 test-long: $(DEV_STAMP) ## The tests that take minutes, and on both databases those that `make test` runs on one
 	$(BIN)/python -m pytest -m "long or one_database" --both-databases

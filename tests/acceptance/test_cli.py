@@ -188,6 +188,7 @@ def test_up_stops_clean_and_leaves_no_process(home: Home, up: "subprocess.Popen[
     assert home.ask("worker", "list")["workers"] == [], "each said that it stopped; none was killed"
 
 
+@pytest.mark.long  # as tests/integration/workers/test_supervisor.py, through the command line
 def test_nothing_outlives_up_when_it_is_killed(home: Home, up: "subprocess.Popen[str]") -> None:
     children = psutil.Process(up.pid).children(recursive=True)
 

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("core", "db", "workers", "web", "scripts")
 FILES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
@@ -96,47 +94,51 @@ def test_there_is_something_to_look_at() -> None:
     assert {name.partition(".")[0] for name in MODULES} == set(PACKAGES)
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_imports_point_down(module: str) -> None:
-    allowed = LAYERS[module.partition(".")[0]]
-    assert top_level(own(imports(module))) <= allowed
+def test_imports_point_down() -> None:
+    for module in MODULES:
+        allowed = LAYERS[module.partition(".")[0]]
+        assert top_level(own(imports(module))) <= allowed, module
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("core")])
-def test_the_recogniser_knows_no_queue_database_or_http(module: str) -> None:
-    assert not top_level(imports(module)) & FRAMEWORKS
+def test_the_recogniser_knows_no_queue_database_or_http() -> None:
+    for module in [name for name in MODULES if name.startswith("core")]:
+        assert not top_level(imports(module)) & FRAMEWORKS, module
 
 
-@pytest.mark.parametrize("module", [*LIGHT, *DECIDING])
-def test_the_light_part_needs_the_standard_library_alone(module: str) -> None:
-    everything = reached(module)
-    assert own(frozenset(everything)) <= {*LIGHT, *DECIDING}
-    assert not top_level(everything) & (TORCH | FRAMEWORKS | {"numpy", "PIL"})
+def test_the_light_part_needs_the_standard_library_alone() -> None:
+    for module in [*LIGHT, *DECIDING]:
+        everything = reached(module)
+        assert own(frozenset(everything)) <= {*LIGHT, *DECIDING}, module
+        assert not top_level(everything) & (TORCH | FRAMEWORKS | {"numpy", "PIL"}), module
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("core.weights")])
-def test_weights_are_known_found_and_pulled_with_the_standard_library_alone(module: str) -> None:
-    assert top_level(reached(module)) <= {"core", *sys.stdlib_module_names}
+def test_weights_are_known_found_and_pulled_with_the_standard_library_alone() -> None:
+    for module in [name for name in MODULES if name.startswith("core.weights")]:
+        assert top_level(reached(module)) <= {"core", *sys.stdlib_module_names}, module
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("db")])
-def test_the_ledger_takes_the_light_part_of_core_alone(module: str) -> None:
-    assert {name for name in own(imports(module)) if name.startswith("core")} <= {*LIGHT, *DECIDING, "core"}
+def test_the_ledger_takes_the_light_part_of_core_alone() -> None:
+    for module in [name for name in MODULES if name.startswith("db")]:
+        assert {name for name in own(imports(module)) if name.startswith("core")} <= {*LIGHT, *DECIDING, "core"}, module
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("web")])
-def test_the_web_knows_the_doorbell_and_no_task(module: str) -> None:
-    assert {name for name in own(imports(module)) if name.startswith("workers")} <= WEB_MAY_RING
-    assert not top_level(reached(module)) & TORCH
-    assert "workers.tasks" not in reached(module)
+def test_the_web_knows_the_doorbell_and_no_task() -> None:
+    for module in [name for name in MODULES if name.startswith("web")]:
+        assert {name for name in own(imports(module)) if name.startswith("workers")} <= WEB_MAY_RING, module
+        assert not top_level(reached(module)) & TORCH, module
+        assert "workers.tasks" not in reached(module), module
 
 
-@pytest.mark.parametrize(
-    "module",
-    ["scripts.main", "scripts.submit", "scripts.results", "scripts.job", "scripts.people", "scripts.rescore"],
-)
-def test_commands_that_only_ask_the_ledger_never_load_torch(module: str) -> None:
-    assert not top_level(reached(module)) & TORCH
+def test_commands_that_only_ask_the_ledger_never_load_torch() -> None:
+    for module in [
+        "scripts.main",
+        "scripts.submit",
+        "scripts.results",
+        "scripts.job",
+        "scripts.people",
+        "scripts.rescore",
+    ]:
+        assert not top_level(reached(module)) & TORCH, module
 
 
 def test_no_module_imports_itself_in_a_circle() -> None:
@@ -154,46 +156,46 @@ def test_no_module_imports_itself_in_a_circle() -> None:
         visit(module, ())
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_every_module_says_what_it_owns(module: str) -> None:
-    docstring = ast.get_docstring(tree(module))
-    assert docstring
-    prose = docstring.split("\n\n    ")[0]  # a drawn tree or an example may follow
-    assert len(prose.splitlines()) <= 12
-    assert docstring.splitlines()[0].endswith((".", ":", "?"))
+def test_every_module_says_what_it_owns() -> None:
+    for module in MODULES:
+        docstring = ast.get_docstring(tree(module))
+        assert docstring, module
+        prose = docstring.split("\n\n    ")[0]  # a drawn tree or an example may follow
+        assert len(prose.splitlines()) <= 12, module
+        assert docstring.splitlines()[0].endswith((".", ":", "?")), module
 
 
-@pytest.mark.parametrize("module", [name for name, file in MODULES.items() if file.name == "__init__.py"])
-def test_a_package_file_holds_a_docstring_alone(module: str) -> None:
-    body = tree(module).body
-    assert len(body) == 1
-    assert isinstance(body[0], ast.Expr)
+def test_a_package_file_holds_a_docstring_alone() -> None:
+    for module in [name for name, file in MODULES.items() if file.name == "__init__.py"]:
+        body = tree(module).body
+        assert len(body) == 1, module
+        assert isinstance(body[0], ast.Expr), module
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_files_and_functions_stay_small(module: str) -> None:
+def test_files_and_functions_stay_small() -> None:
     """Look again at 400 lines a file and at 40 a function; lists of tables and of errors may be as long as they are."""
-    if module not in {"core.errors", "db.tables"}:
-        assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) <= 400
-    if module.startswith("db.migrations"):
-        return
-    for node in ast.walk(tree(module)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            body = node.body[1:] if ast.get_docstring(node) else node.body
-            lines = (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
-            assert lines <= 40, f"{node.name} has {lines} lines"
+    for module in MODULES:
+        if module not in {"core.errors", "db.tables"}:
+            assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) <= 400, module
+        if module.startswith("db.migrations"):
+            continue
+        for node in ast.walk(tree(module)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                body = node.body[1:] if ast.get_docstring(node) else node.body
+                lines = (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+                assert lines <= 40, f"{module}: {node.name} has {lines} lines"
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_no_error_is_swallowed(module: str) -> None:
+def test_no_error_is_swallowed() -> None:
     """Nothing catches everything only to do nothing."""
-    for node in ast.walk(tree(module)):
-        if isinstance(node, ast.ExceptHandler):
-            catches_all = node.type is None or (
-                isinstance(node.type, ast.Name) and node.type.id in {"Exception", "BaseException"}
-            )
-            does_nothing = all(isinstance(part, ast.Pass | ast.Constant | ast.Continue) for part in node.body)
-            assert not (catches_all and does_nothing), f"line {node.lineno}"
+    for module in MODULES:
+        for node in ast.walk(tree(module)):
+            if isinstance(node, ast.ExceptHandler):
+                catches_all = node.type is None or (
+                    isinstance(node.type, ast.Name) and node.type.id in {"Exception", "BaseException"}
+                )
+                does_nothing = all(isinstance(part, ast.Pass | ast.Constant | ast.Continue) for part in node.body)
+                assert not (catches_all and does_nothing), f"{module}: line {node.lineno}"
 
 
 def written() -> Iterator[Path]:

@@ -1,8 +1,12 @@
 """What `facefleet bench scale` measures of a ledger, with the functions that workers call."""
 
+import pytest
+
 from db.engine import Database
 from scripts.bench.ledger import LedgerCosts, measure_ledger
 from scripts.simulate_costs import Linear
+
+pytestmark = pytest.mark.one_database
 
 
 def test_the_cost_of_a_ledger_is_measured_with_its_own_functions(database: Database) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from sqlalchemy import select
 
 from core.clock import utc_now
@@ -13,6 +14,8 @@ from tests.integration.workers.fleet import SmallFleet, wait_until
 from tests.integration.workers.held import HeldPhoto
 from workers.enrolment import import_people
 from workers.submit import Submission
+
+pytestmark = pytest.mark.one_database
 
 
 def names(fleet: SmallFleet, submission: Submission) -> list[str | None]:

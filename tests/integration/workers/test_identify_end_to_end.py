@@ -58,6 +58,7 @@ def test_the_parent_of_a_node_never_imports_torch_and_its_children_do(sqlite_fle
     assert len(node.children()) == 1
 
 
+@pytest.mark.long  # tests/chaos kills children while they work
 def test_a_node_goes_on_when_one_of_its_children_dies_while_it_starts(sqlite_fleet: SmallFleet) -> None:
     sqlite_fleet.add_model()
     submission = sqlite_fleet.submit(sqlite_fleet.photos(16))

@@ -116,6 +116,7 @@ def test_a_photo_in_another_way_or_with_another_face_is_read_again(context: Trai
     assert tuned.state == RunState.FAILED, "a backbone that is trained sees photos anew"
 
 
+@pytest.mark.long  # two more runs like those before
 def test_a_file_that_was_exchanged_is_not_taken_for_the_photo_that_was_labelled(
     context: TrainContext, photos: list[Path]
 ) -> None:

@@ -20,18 +20,23 @@ ENDS = {
 }
 
 
+@pytest.mark.parametrize(
+    "deeds",
+    [pytest.param((Deed.HANG,), id="hang"), pytest.param(tuple(ENDS), id="all", marks=pytest.mark.long)],
+)
 def test_photos_that_end_their_workers_are_set_apart_from_their_neighbours(
-    sqlite_url: str, redis_server: RedisServer, tmp_path: Path
+    sqlite_url: str, redis_server: RedisServer, tmp_path: Path, deeds: tuple[Deed, ...]
 ) -> None:
     """Each shares its chunk with a healthy one. That a hang is known for one shows that nobody waited for the lease."""
+    healthy = 3 * len(deeds)
     with small_fleet(sqlite_url, redis_server, tmp_path, chunk_size=2, lease_s=12.0) as fleet:
         fleet.add_model()
-        folder = fleet.photos(9)
-        for number, deed in enumerate(ENDS):
+        folder = fleet.photos(healthy)
+        for number, deed in enumerate(deeds):
             write_poison(folder / f"000{2 * number}a.bmp", deed)
         node = fleet.start(slots=2)
         job = fleet.wait_done(fleet.submit(folder), sweeping=True, seconds=200)
-        assert (job.items_faces, job.items_error) == (9, 3)
+        assert (job.items_faces, job.items_error) == (healthy, len(deeds))
         with fleet.database.read() as session:
             failed = session.execute(
                 select(Item.uri, Item.error_code, Item.error_message, Chunk.ended_by)
@@ -39,7 +44,7 @@ def test_photos_that_end_their_workers_are_set_apart_from_their_neighbours(
                 .where(Item.outcome == ItemOutcome.ERROR)
                 .order_by(Item.ordinal)
             ).all()
-        assert [(row.error_code, row.ended_by) for row in failed] == list(ENDS.values())
+        assert [(row.error_code, row.ended_by) for row in failed] == [ENDS[deed] for deed in deeds]
         assert "hung in the code that decodes it" in failed[0].error_message
         assert "poison.py" in node.log  # the log says where
         assert node.check_alive()

@@ -21,6 +21,8 @@ from workers.enrolment import import_people
 from workers.heartbeat import Heartbeat
 from workers.train import RunEnd, TrainContext, run_training
 
+pytestmark = pytest.mark.one_database
+
 
 @pytest.fixture
 def context(database: Database, tmp_path: Path) -> TrainContext:

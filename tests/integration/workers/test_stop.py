@@ -11,7 +11,7 @@ from tests.integration.workers.held import HeldPhoto
 pytestmark = pytest.mark.one_database
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", [pytest.param(signal.SIGTERM, marks=pytest.mark.long), signal.SIGINT])
 def test_an_idle_node_stops_with_exit_code_0(sqlite_fleet: SmallFleet, how: signal.Signals) -> None:
     sqlite_fleet.add_model()
     node = sqlite_fleet.start()
@@ -58,6 +58,7 @@ def test_a_chunk_that_takes_too_long_is_given_back_uncounted(sqlite_fleet: Small
     assert sqlite_fleet.wait_done(submission, sweeping=True).items_faces == 8
 
 
+@pytest.mark.long  # the one before stops a node in the middle of a chunk, too
 def test_a_second_signal_stops_at_once_and_loses_nothing(sqlite_fleet: SmallFleet) -> None:
     sqlite_fleet.add_model()
     node = sqlite_fleet.start()

@@ -97,6 +97,7 @@ def test_a_part_that_does_not_start_is_named_and_nothing_is_left(tmp_path: Path)
     assert set(family()) <= before
 
 
+@pytest.mark.long  # the one before says so of a part that does not even start
 def test_a_fleet_that_cannot_heal_says_so_and_leaves_nothing(tmp_path: Path) -> None:
     before = set(family())
     settings = Settings(home=tmp_path)

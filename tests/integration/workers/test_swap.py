@@ -172,6 +172,7 @@ def test_models_that_cannot_serve_are_recorded_and_the_old_one_serves_on(sqlite_
     assert sqlite_fleet.count(Item, Item.model_id == old) == 8 * len(bad)
 
 
+@pytest.mark.long  # a failure and its end without processes: tests/unit/core/models/test_loader.py
 def test_a_file_that_comes_back_is_loaded_after_a_pause_and_the_failure_has_ended(sqlite_fleet: SmallFleet) -> None:
     sqlite_fleet.add_model()
     late = sqlite_fleet.add_model(activate=False, seed=1)
@@ -246,6 +247,7 @@ def test_a_canary_decides_its_chunks_on_every_worker_and_a_shadow_scores_them(sq
     assert (report().agreed, report().failed_chunks) == (1.0, 0)
 
 
+@pytest.mark.long  # the first test here, faster and for longer
 def test_no_row_of_a_chunk_names_another_model_than_the_others(fleet: SmallFleet) -> None:
     """While models are activated as fast as that goes."""
     models = [fleet.add_model(activate=number == 0, seed=number) for number in range(4)]

@@ -70,6 +70,7 @@ def test_a_run_whose_trainer_is_killed_goes_on_at_once_where_it_was(
         assert node.check_alive()
 
 
+@pytest.mark.long  # one that is cancelled, and one that is killed, are beside it
 def test_a_trainer_that_is_stopped_gives_its_run_back_uncounted(sqlite_fleet: SmallFleet) -> None:
     import_two_people(sqlite_fleet)
     node = sqlite_fleet.start("train")

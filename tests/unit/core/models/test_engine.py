@@ -225,7 +225,11 @@ class _Heavy(TinyServable):
         return embeddings, 10.0 * embeddings @ self.gallery.t() + nothing
 
 
-@pytest.mark.parametrize("variant", FULL_PRECISION[:2], ids=lambda variant: variant.name)
+@pytest.mark.parametrize(
+    "variant",
+    [FULL_PRECISION[0], pytest.param(FULL_PRECISION[1], marks=pytest.mark.long)],
+    ids=lambda variant: variant.name,
+)
 def test_engines_that_are_let_go_free_their_memory(
     store: ModelStore, variant: Variant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
