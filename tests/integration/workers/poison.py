@@ -18,7 +18,7 @@ _MAGIC = b"BM poison: "
 class Deed(StrEnum):
     """What decoding does."""
 
-    HANG = "hang"  # spins in native code, with the interpreter's lock held
+    HANG = "hang"  # waits in native code, with the interpreter's lock held
     SEGFAULT = "segfault"
     LEAVE = "leave"  # ends the process as if all were well
     KILL = "kill"  # as the system's out-of-memory killer
@@ -51,7 +51,7 @@ class _PoisonFile(ImageFile.ImageFile):
 
     def load(self) -> Any:
         if self._deed is Deed.HANG:
-            spin()
+            stand_still()
         if self._deed is Deed.SEGFAULT:
             ctypes.string_at(0)
         if self._deed is Deed.LEAVE:
@@ -66,3 +66,11 @@ def spin() -> None:
     library.pthread_spin_init(ctypes.byref(lock), 0)
     library.pthread_spin_lock(ctypes.byref(lock))
     library.pthread_spin_lock(ctypes.byref(lock))
+
+
+def stand_still() -> None:
+    """As `spin`, and leave the core to others: a mutex that is taken twice waits for ever, too."""
+    library = ctypes.PyDLL(None)
+    mutex = ctypes.create_string_buffer(64)  # all zeros, as PTHREAD_MUTEX_INITIALIZER
+    library.pthread_mutex_lock(mutex)
+    library.pthread_mutex_lock(mutex)
