@@ -30,9 +30,10 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def backbone(test_data: Path) -> Iterator[Recogniser]:
+def backbone(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recogniser]:
     """The default backbone, loaded as a worker does."""
-    with open_backbone(Settings(weights=str(test_data / "weights")), DEFAULT_EMBEDDER) as recogniser:
+    settings = Settings(home=tmp_path_factory.mktemp("home"), weights=str(test_data / "weights"))
+    with open_backbone(settings, DEFAULT_EMBEDDER) as recogniser:
         yield recogniser
 
 

@@ -107,7 +107,7 @@ def test_models_that_were_swapped_out_leave_nothing_behind(tmp_path: Path) -> No
     write_artifact(servable, gallery.numpy(), manifest, tmp_path / "staged.pt")
     store = ModelStore(tmp_path / "store")
     sha256 = store.put(tmp_path / "staged.pt")
-    spec = make_spec(Role.IDENTIFY, Settings(), device="cpu", slots=1).to_json()
+    spec = make_spec(Role.IDENTIFY, Settings(home=tmp_path / "home"), device="cpu", slots=1).to_json()
     command = [sys.executable, "-c", _GROWTH_BY_SWAPS, spec, str(store.path(sha256)), sha256]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert int(done.stdout) < 4e6  # 24 MB where oneDNN keeps what it compiled for them
