@@ -1,8 +1,10 @@
 """The sides of the benchmark of the engine: the same aligned crops through facefleet's engine and through OpenVINO.
 
 Each side uses all cores as it does best: facefleet a process a core, OpenVINO one process with its streams and threads.
+Both hand the next crops to whoever is free, facefleet's workers with chunks and OpenVINO with requests.
 """
 
+import multiprocessing
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,7 +17,7 @@ from core.weights.spec import ChannelOrder, WeightsSpec
 from core.weights.store import WeightsStore
 from scripts.bench.contender import Absent, Card, ContenderError, absent_without, broken
 from scripts.bench.openvino import PACKAGE, WAYS, fastest_embedder
-from scripts.bench.processes import BenchProcesses, ProcessDiedError, Work, share_out
+from scripts.bench.processes import BenchProcesses, ProcessDiedError, Work
 from workers.spec import NodeSpec, Role, make_spec
 
 if TYPE_CHECKING:
@@ -39,36 +41,57 @@ HINTS = {
 }
 
 
+class Turns:
+    """Numbers from 0, each given to one of the processes that share this."""
+
+    def __init__(self) -> None:
+        self._next = multiprocessing.get_context("spawn").Value("q", 0)
+
+    def begin(self) -> None:
+        """Start from 0 again, while nobody takes any."""
+        self._next.value = 0
+
+    def take(self) -> int:
+        """Return the next number."""
+        with self._next.get_lock():
+            taken: int = self._next.value
+            self._next.value = taken + 1
+        return taken
+
+
 class EngineSide:
     """A side, warm: embeds crops and says how long that took.
 
     Args:
         card: what it is.
-        ran_as: how its network runs.
-        processes: one or more.
+        processes: one or more; each answers which crops it has embedded (int [M]) and as what (float32 [M, D]).
+        count: how many they are.
+        turns: what they share the crops out by; None for one that takes all.
     """
 
-    def __init__(self, card: Card, processes: BenchProcesses, count: int) -> None:
+    def __init__(self, card: Card, processes: BenchProcesses, count: int, turns: Turns | None = None) -> None:
         self.card = card
         self.ran_as = str(processes.told[-1])
         self.vectors: NDArray[np.float32] | None = None
         """[N, D] of the last run, in the crops' order."""
         self._processes = processes
         self._count = count
+        self._turns = turns
 
     def run(self, repeats: int) -> float:
         """Embed all crops that the processes hold, several times; return the seconds that took."""
+        if self._turns is not None:
+            self._turns.begin()
         begun_s = time.perf_counter()
         try:
             answers = self._processes.ask([repeats] * self._count)
         except ProcessDiedError as error:
             raise ContenderError(str(error)) from error
         seconds = time.perf_counter() - begun_s
-        rows = sum(len(answer) for answer in answers)
-        vectors = np.empty((rows, answers[0].shape[1]), np.float32)
-        for number, answer in enumerate(answers):
-            vectors[number :: self._count] = answer
-        self.vectors = vectors
+        crops = 1 + max(rows.max() for rows, _ in answers if len(rows))
+        self.vectors = np.empty((crops, answers[0][1].shape[1]), np.float32)
+        for rows, vectors in answers:
+            self.vectors[rows] = vectors
         return seconds
 
 
@@ -86,7 +109,9 @@ def open_sides(
     """
     absent: list[Absent] = []
     with ExitStack() as stack:
-        sides = [_enter(stack, OURS, _our_processes(settings, spec, crops, workers), workers)]
+        turns = Turns()
+        ours = _our_processes(settings, spec, crops, workers, turns)
+        sides = [_enter(stack, OURS, ours, workers, turns)]
         store = WeightsStore.from_settings(settings)
         files = {file.name: store.read_verified(spec, file) for file in spec.files}
         for hint, card in HINTS.items():
@@ -101,36 +126,44 @@ def open_sides(
         yield sides, absent
 
 
-def _enter(stack: ExitStack, card: Card, processes: BenchProcesses, count: int) -> EngineSide:
+def _enter(
+    stack: ExitStack, card: Card, processes: BenchProcesses, count: int, turns: Turns | None = None
+) -> EngineSide:
     try:
-        side = EngineSide(card, stack.enter_context(processes), count)
+        side = EngineSide(card, stack.enter_context(processes), count, turns)
     except ProcessDiedError as error:
         raise ContenderError(str(error)) from error
     side.run(1)
     return side
 
 
-def _our_processes(settings: Settings, spec: WeightsSpec, crops: "NDArray[np.uint8]", workers: int) -> BenchProcesses:
+def _our_processes(
+    settings: Settings, spec: WeightsSpec, crops: "NDArray[np.uint8]", workers: int, turns: Turns
+) -> BenchProcesses:
     """Put a model that knows nobody into the store of the home; return processes that will run it."""
     from scripts.bench.seen import store_nobody
 
     sha256 = store_nobody(settings, spec.name)
     node = make_spec(Role.IDENTIFY, settings, device="cpu", slots=workers)
-    shares = share_out(crops, workers)
-    return BenchProcesses(_set_up_engine, [(node, sha256, slot, shares[slot]) for slot in range(workers)])
+    return BenchProcesses(_set_up_engine, [(node, sha256, slot, crops, turns) for slot in range(workers)])
 
 
-def _set_up_engine(node: NodeSpec, sha256: str, slot: int, crops: "NDArray[np.uint8]") -> tuple[str, Work]:
+def _set_up_engine(
+    node: NodeSpec, sha256: str, slot: int, crops: "NDArray[np.uint8]", turns: Turns
+) -> tuple[str, Work]:
     """Load the model as a worker does."""
     from scripts.bench.bare import load_on_slot
 
     engine = load_on_slot(node, sha256, slot)
-    batches = [crops[start : start + engine.batch_size] for start in range(0, len(crops), engine.batch_size)]
+    rows = np.arange(len(crops))
+    parts = [rows[start : start + engine.batch_size] for start in range(0, len(crops), engine.batch_size)]
 
     def embed(repeats: Any) -> Any:
-        for _ in range(repeats):
-            vectors = [engine.run(batch.transpose(0, 3, 1, 2))[0] for batch in batches]
-        return np.concatenate(vectors)
+        done = {-1: (rows[:0], np.empty((0, engine.manifest.embedding_dim), np.float32))}
+        while (turn := turns.take()) < repeats * len(parts):
+            part = parts[turn % len(parts)]
+            done[turn % len(parts)] = part, engine.run(crops[part].transpose(0, 3, 1, 2))[0]
+        return tuple(np.concatenate(each) for each in zip(*done.values(), strict=True))
 
     return engine.variant, embed
 
@@ -145,7 +178,7 @@ def _set_up_openvino(
     def embed(repeats: Any) -> Any:
         for _ in range(repeats):
             vectors = embedder.embed(crops)
-        return vectors
+        return np.arange(len(crops)), vectors
 
     return f"{embedder.way.batch} a request, {embedder.precision}", embed
 
