@@ -4,6 +4,7 @@
 """
 
 import io
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -99,7 +100,9 @@ def decode_photo(data: bytes, limits: DecodeLimits, *, reduce_to_px: int | None 
     except PhotoError:
         raise
     except Image.DecompressionBombError as error:
-        raise _too_many_pixels("Part of the photo has", limits) from error
+        counted = re.search(r"\d+", str(error))  # of the whole, or of a frame or tile that its decoder came to
+        many = f"{int(counted[0]):,}" if counted else "too many"
+        raise _too_many_pixels(f"The photo has {many}", limits) from error
     except MemoryError as error:
         raise too_large_for_memory() from error
     except (

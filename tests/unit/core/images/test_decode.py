@@ -313,7 +313,7 @@ def test_the_preview_in_a_camera_raw_file_is_not_taken_for_the_photo() -> None:
 def test_a_picture_of_400_million_pixels_is_refused_from_its_header() -> None:
     data = huge_png()
     assert len(data) < 200
-    with pytest.raises(PhotoTooManyPixelsError):
+    with pytest.raises(PhotoTooManyPixelsError, match=r"has 400,000,000 pixels, more than the 100,000,000 allowed"):
         decode_photo(data, LIMITS)
 
 
