@@ -143,6 +143,7 @@ def test_what_a_trainer_adds_is_there_whole_or_not_at_all(context: TrainContext,
     assert len(kept(context)) == len(shas)
 
 
+@pytest.mark.long  # a run more, for what tests/integration/db/test_photo_embeddings.py holds without one
 def test_what_no_run_sees_any_more_is_collected_and_what_the_last_one_saw_stays(
     context: TrainContext, photos: list[Path]
 ) -> None:

@@ -117,6 +117,7 @@ def test_three_press_photos_a_person_are_enough_to_name_nearly_all(press_photos:
     assert figures["rule"]["named_wrong"]["max"] <= 0.002
 
 
+@pytest.mark.long  # the same of three press photos a person is beside it
 def test_one_small_grey_portrait_a_person_is_enough_to_know_everybody(
     run: Run, home: Path, tmp_path: Path, test_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
