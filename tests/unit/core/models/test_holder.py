@@ -319,7 +319,9 @@ def _networks_held() -> int:
     return sum(type(each) is Runner for each in gc.get_objects())
 
 
-@pytest.mark.parametrize(("device", "swaps"), [pytest.param("cpu", 6, marks=pytest.mark.long), pytest.param(GPU, 50, marks=ON_GPU)])
+@pytest.mark.parametrize(
+    ("device", "swaps"), [pytest.param("cpu", 6, marks=pytest.mark.long), pytest.param(GPU, 50, marks=ON_GPU)]
+)
 def test_swaps_take_no_more_memory_of_the_device_however_many_there_are(
     tmp_path: Path, device: str, swaps: int
 ) -> None:
