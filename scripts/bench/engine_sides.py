@@ -65,17 +65,15 @@ class EngineSide:
     Args:
         card: what it is.
         processes: one or more; each answers which crops it has embedded (int [M]) and as what (float32 [M, D]).
-        count: how many they are.
         turns: what they share the crops out by; None for one that takes all.
     """
 
-    def __init__(self, card: Card, processes: BenchProcesses, count: int, turns: Turns | None = None) -> None:
+    def __init__(self, card: Card, processes: BenchProcesses, turns: Turns | None = None) -> None:
         self.card = card
         self.ran_as = str(processes.told[-1])
         self.vectors: NDArray[np.float32] | None = None
         """[N, D] of the last run, in the crops' order."""
         self._processes = processes
-        self._count = count
         self._turns = turns
 
     def run(self, repeats: int) -> float:
@@ -84,7 +82,7 @@ class EngineSide:
             self._turns.begin()
         begun_s = time.perf_counter()
         try:
-            answers = self._processes.ask([repeats] * self._count)
+            answers = self._processes.ask([repeats] * len(self._processes.told))
         except ProcessDiedError as error:
             raise ContenderError(str(error)) from error
         seconds = time.perf_counter() - begun_s
@@ -110,8 +108,7 @@ def open_sides(
     absent: list[Absent] = []
     with ExitStack() as stack:
         turns = Turns()
-        ours = _our_processes(settings, spec, crops, workers, turns)
-        sides = [_enter(stack, OURS, ours, workers, turns)]
+        sides = [_enter(stack, OURS, _our_processes(settings, spec, crops, workers, turns), turns)]
         store = WeightsStore.from_settings(settings)
         files = {file.name: store.read_verified(spec, file) for file in spec.files}
         for hint, card in HINTS.items():
@@ -120,17 +117,15 @@ def open_sides(
                 continue
             try:
                 processes = BenchProcesses(_set_up_openvino, [(spec, files, hint, crops)])
-                sides.append(_enter(stack, card, processes, 1))
+                sides.append(_enter(stack, card, processes))
             except ContenderError as error:
                 absent.append(broken(card, error))
         yield sides, absent
 
 
-def _enter(
-    stack: ExitStack, card: Card, processes: BenchProcesses, count: int, turns: Turns | None = None
-) -> EngineSide:
+def _enter(stack: ExitStack, card: Card, processes: BenchProcesses, turns: Turns | None = None) -> EngineSide:
     try:
-        side = EngineSide(card, stack.enter_context(processes), count, turns)
+        side = EngineSide(card, stack.enter_context(processes), turns)
     except ProcessDiedError as error:
         raise ContenderError(str(error)) from error
     side.run(1)

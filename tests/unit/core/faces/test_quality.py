@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 from core.faces.align import align_faces
 from core.faces.detect import Detections, Detector
 from core.faces.detect_scale import scale_photo
-from core.faces.quality import AlignedPhoto, Quality, QualityGate, QualityReason, judge_faces, judge_photos
+from core.faces.quality import (
+    AlignedPhoto,
+    Quality,
+    QualityGate,
+    QualityReason,
+    _measure,
+    judge_faces,
+    judge_photos,
+)
 from tests.detection import detect_one, photos_of, read_photo
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -245,7 +253,12 @@ def test_photos_that_are_judged_together_are_judged_as_each_alone(
     gate = QualityGate(max_faces=2)
     none = aligned(np.zeros((0, SIZE, SIZE, 3), np.uint8), detections(np.zeros((0, 5, 2), np.float32)))
     photos = [aligned(*draw_faces(*sizes)) for sizes in ((120.0,), (40.0, 90.0, 60.0), (6.0, 70.0))]
+    measured: list[int] = []
+    monkeypatch.setattr(
+        "core.faces.quality._measure", lambda crops, *others: measured.append(len(crops)) or _measure(crops, *others)
+    )
     together = judge_photos([none, *photos, none], TEMPLATE, gate)
+    assert measured == {1: [1, 3, 2], 3: [1, 3, 2], 64: [6]}[at_once]
     assert [len(judged) for judged in together] == [0, 1, 3, 2, 0]
     for photo, judged in zip(photos, together[1:-1], strict=True):
         for here, alone in zip(judged, judge_faces(photo, TEMPLATE, gate), strict=True):
