@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain, compress
+from itertools import compress
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, or_, select, update
@@ -173,7 +173,7 @@ def write_page(
     """Store what a model makes of a page's faces, and count it on their job, in the caller's transaction.
 
     Args:
-        session: a write session, in which corrections are held still.
+        session: a write session, in which corrections are held still, and none was made since the page was read.
         page: as it was read.
         new: one entry a face, in the same order.
         model_id: the model.
@@ -181,8 +181,8 @@ def write_page(
         reasons: quality reasons of faces, by row, where they are others than are stored.
 
     Returns:
-        False when somebody changed one of the faces since they were read: the caller's transaction must be rolled back,
-        and the page read again.
+        False when one of the faces was decided about under another model since they were read: the caller's transaction
+        must be rolled back, and the page read again.
     """
     bulk = Bulk(session.connection())
     if len(page) and _write_faces(bulk, page, new, model_id, now) != len(page):
@@ -239,22 +239,19 @@ def _write_columns(
     model_id: int,
     now: datetime,
 ) -> int:
-    """Update some columns of those faces that are chosen; return how many rows were as they were read."""
-    keys = {"ordinal": page.ordinals, "face_index": page.face_indices}
-    were = {
-        "outcome": page.outcomes,
-        "person_id": page.person_ids,
-        "label_id": page.label_ids,
-        "model_id": page.model_ids,
-    }
-    every = chain(values.values(), keys.values(), were.values())
+    """Update some columns of those faces that are chosen; return how many rows bear the model that was read.
+
+    Whoever gives a stored face another outcome either says something of it, which the caller looks for, or decides
+    under another model.
+    """
+    columns = [*values.values(), page.ordinals, page.face_indices, page.model_ids]
     return bulk.update_unchanged(
         Face,
         values=tuple(values),
         same={"model_id": f"{model_id:d}", "decided_at": f"'{bulk.time(now)}'", "top_k": "'[]'"},
-        keys=tuple(keys),
-        unchanged=tuple(were),
-        rows=compress(zip(*every, strict=True), chosen),
+        keys=("ordinal", "face_index"),
+        unchanged=("model_id",),
+        rows=compress(zip(*columns, strict=True), chosen),
         within=f"faces.job_id = {page.job_id} AND faces.ordinal > {page.after} AND faces.ordinal <= {page.until}",
     )
 

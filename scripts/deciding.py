@@ -3,7 +3,8 @@
 Writes nothing. The rule is in core/faces/rescore.py, the faces in db/rescore.py.
 """
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -90,14 +91,22 @@ class PageToDecide:
     """The share of strangers that their job asked for; None when it asked for none."""
 
 
+Named = tuple[str, int | None]
+"""The outcome of a face, and the person."""
+Moves = Mapping[tuple[Named, Named], int]
+"""What faces were before, and what they are now: of how many that is so."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DecidedPage:
     """What is decided about a page's faces."""
 
     page: StoredPage
+    """Without the embeddings: nobody asks for them any more."""
     new: NewOutcomes
     reasons: dict[int, tuple[str, ...]]
     """Quality reasons of faces, by row, where a person's word makes them others than are stored."""
+    moves: Moves
 
 
 Loader = Callable[[Sequence[FaceKey]], Sequence[StoredFace]]
@@ -146,7 +155,9 @@ def decide_page(prepared: PageToDecide, model: DecidingModel, load: Loader) -> D
         of_face = _correct(new, row, face, corrections, model)
         if of_face != face.face.quality_reasons:
             reasons[row] = of_face
-    return DecidedPage(page=page, new=new, reasons=reasons)
+    before, after = (zip(part.outcomes, part.person_ids, strict=True) for part in (page, new))
+    moves = Counter(zip(before, after, strict=True))
+    return DecidedPage(page=replace(page, vectors=b""), new=new, reasons=reasons, moves=moves)
 
 
 def _by_row(page: StoredPage, rows: list[int], load: Loader) -> dict[int, StoredFace]:

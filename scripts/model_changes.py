@@ -14,7 +14,7 @@ from db.merges import load_merges
 from db.people import person_names
 from db.rescore import NewOutcomes, StoredPage
 from db.tables import Face, Item, Job
-from scripts.deciding import DecidingModel, decide_page, loader, prepare_page
+from scripts.deciding import DecidingModel, Named, decide_page, loader, prepare_page
 from scripts.progress import Bar
 from scripts.rescoring import Tally
 
@@ -152,7 +152,7 @@ def _compare(
     one, other = (_decided(decide_page(prepared, model, loader(session)).new) for model in models)
     merged = changes.tally.merged
     changes.tally.without_embedding += page.without_embedding
-    changes.tally.count(one, other)
+    changes.tally.count(Counter(zip(one, other, strict=True)))
     for place, decided in enumerate(zip(one, other, strict=True)):
         before, after = (None if person is None else merged.get(person, person) for _, person in decided)
         _learn_names(session, changes, before, after)
@@ -167,7 +167,7 @@ def _compare(
             changes.first.append(_changed(session, page, place, outcomes, (before, after), changes))
 
 
-def _decided(new: NewOutcomes) -> list[tuple[str, int | None]]:
+def _decided(new: NewOutcomes) -> list[Named]:
     """Return outcome and person of each face."""
     return list(zip(new.outcomes, new.person_ids, strict=True))
 

@@ -1,11 +1,11 @@
 """Gives stored faces the outcomes of another model, page by page, and keeps count of what changes.
 
-How a page is read and written is in db/rescore.py, what a model makes of it in scripts/deciding.py.
+How a page is read and written is in db/rescore.py, what a model makes of it in scripts/deciding.py, and who does that
+before the page's turn in scripts/pages_ahead.py.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,16 +13,18 @@ from core.clock import Clock
 from db import registry, rescore
 from db.corrections import hold_corrections, last_said
 from db.merges import load_merges
-from db.redecide import FaceKey, StoredFace, load_faces
 from db.rescore import StoredPage
-from scripts.deciding import DecidedPage, DecidingModel, decide_page, loader, prepare_page
+from scripts.deciding import DecidedPage, DecidingModel, Moves, decide_page, loader, prepare_page
+from scripts.pages_ahead import PageAhead, PageReader, ReadingProcess, read_ahead
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from db.engine import Database
 
-_PASSES = 3
+MANY_FACES = 100_000
+"""From so many on another process reads and decides: the page of fewer are written before it would be up."""
+_MORE_PASSES = 2
 """Over jobs that workers are at: they stop using the model before within seconds."""
 
 
@@ -45,13 +47,9 @@ class Tally:
     merged: dict[int, int] = field(default_factory=dict)
     """Whom merged people turned out to be: the change from one to the other is none."""
 
-    def count(
-        self,
-        before: Iterable[tuple[str, int | None]],
-        after: Iterable[tuple[str, int | None]],
-    ) -> None:
-        """Count faces: outcome and person of each before, and now. Most changes are many faces' alike."""
-        for ((was, person), (outcome, new)), faces in Counter(zip(before, after, strict=True)).items():
+    def count(self, moves: Moves) -> None:
+        """Count faces. Most changes are many faces' alike."""
+        for ((was, person), (outcome, new)), faces in moves.items():
             self.faces += faces
             if (was, person) != (outcome, new):
                 self._count(faces, self._now(person), self._now(new), other_outcome=was != outcome)
@@ -64,15 +62,6 @@ class Tally:
         self.gained += faces * (before is None and after is not None)
         self.lost += faces * (before is not None and after is None)
         self.renamed += faces * (before is not None and after is not None and before != after)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _PageAhead:
-    """A page that was decided about while others were written."""
-
-    decided: DecidedPage
-    said: tuple[int | None, Mapping[int, int]]
-    """How far people had spoken when it was read."""
 
 
 class Rescoring:
@@ -103,6 +92,7 @@ class Rescoring:
         self._only_while_serving = only_while_serving
         self._clock = clock
         self._tell = tell
+        self._reader = PageReader(database, model)
         self._tally = Tally()
 
     def run(self) -> Tally:
@@ -111,41 +101,28 @@ class Rescoring:
             self._tally.merged = load_merges(session)
             jobs = rescore.jobs_with_faces(session, self._job_id)
             at_work = rescore.jobs_at_work(session, self._job_id)
-        for number in range(_PASSES):
+            many = rescore.count_faces(session, self._job_id) >= MANY_FACES
+        with ReadingProcess(self._database.url, self._model) if many else nullcontext() as beside:
+            self._do_jobs(jobs, beside)
+        for _ in range(_MORE_PASSES):
             before = self._tally.faces
-            self._do_jobs(jobs if number == 0 else at_work, first=number == 0)
-            if self._tally.superseded or (number and self._tally.faces == before):
+            if not self._tally.superseded:
+                self._do_jobs(at_work, again=True)
+            if self._tally.faces == before:
                 break
         return self._tally
 
-    def _do_jobs(self, jobs: Sequence[int], *, first: bool) -> None:
-        """Go through jobs: while a page is written, a thread reads and decides about the next."""
-        pages = self._pages(jobs)
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="ahead") as ahead:
-            coming = ahead.submit(next, pages, None)
-            while (page := coming.result()) is not None:
-                coming = ahead.submit(next, pages, None)
+    def _do_jobs(self, jobs: Sequence[int], beside: ReadingProcess | None = None, *, again: bool = False) -> None:
+        """Go through jobs, and store what is decided about their pages."""
+        with closing(read_ahead(self._reader, jobs, beside)) as pages:
+            for page in pages:
                 if not self._store(page):
                     return
-                if first:
+                if not again:
                     self._tally.without_embedding += page.decided.page.without_embedding
                 self._tell(self._tally)
 
-    def _pages(self, jobs: Sequence[int]) -> Iterator[_PageAhead]:
-        """Read and decide about the pages of jobs, one after the other."""
-        for job_id in jobs:
-            after = -1
-            while True:
-                with self._database.read() as session:
-                    said = last_said(session)  # first: what is said later makes the page be read again
-                    page = self._read(session, job_id, after)
-                    prepared = None if page is None else prepare_page(session, page)
-                if prepared is None:
-                    break
-                yield _PageAhead(decided=decide_page(prepared, self._model, self._load), said=said)
-                after = prepared.page.until
-
-    def _store(self, ahead: _PageAhead) -> bool:
+    def _store(self, ahead: PageAhead) -> bool:
         """Store a page; return False when another model serves.
 
         When somebody corrected anything since the page was read, or changed one of its faces, it is read again, with
@@ -172,7 +149,7 @@ class Rescoring:
                 hold_corrections(session)
                 if self._is_superseded(session):
                     return False
-                page = self._read(session, stale.job_id, after, until=stale.until)
+                page = self._reader.read(session, stale.job_id, after, until=stale.until)
                 if page is None:
                     return True
                 if self._write(session, decide_page(prepare_page(session, page), self._model, loader(session))):
@@ -182,27 +159,11 @@ class Rescoring:
 
     def _write(self, session: "Session", decided: DecidedPage) -> bool:
         """Write a page and count it; return False when one of its faces is not as it was read."""
-        page, new = decided.page, decided.new
-        if not rescore.write_page(session, page, new, self._model.model_id, self._clock(), decided.reasons):
+        model_id, now = self._model.model_id, self._clock()
+        if not rescore.write_page(session, decided.page, decided.new, model_id, now, decided.reasons):
             return False
-        before = zip(page.outcomes, page.person_ids, strict=True)
-        self._tally.count(before, zip(new.outcomes, new.person_ids, strict=True))
+        self._tally.count(decided.moves)
         return True
-
-    def _read(self, session: "Session", job_id: int, after: int, until: int | None = None) -> StoredPage | None:
-        return rescore.read_page(
-            session,
-            job_id,
-            after,
-            until=until,
-            backbone_sha256=self._model.backbone_sha256,
-            dim=self._model.gallery.shape[1],
-            without_model=self._model.model_id,
-        )
-
-    def _load(self, keys: Sequence[FaceKey]) -> Sequence[StoredFace]:
-        with self._database.read() as session:
-            return load_faces(session, keys)
 
     def _is_superseded(self, session: "Session") -> bool:
         if self._only_while_serving:

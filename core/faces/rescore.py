@@ -24,6 +24,8 @@ NOBODY = -1
 """Instead of a class, where there is no candidate."""
 _BLOCK_BYTES = 16 << 20
 """Of similarities at once: 4,096 faces among 1,000 people. Smaller blocks call too often."""
+_BLOCK_FACES = 4_096
+"""At once, at most: more embeddings than fit a core's cache take a tenth longer each."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,7 +85,7 @@ def decide_stored(
     count, (people, dim) = len(low_quality), gallery.shape
     if len(stored) != 2 * count * dim:
         raise ValueError(f"{len(stored)} bytes are not {count} embeddings of {dim} numbers")
-    size = max(1, _BLOCK_BYTES // (4 * people))
+    size = max(1, min(_BLOCK_FACES, _BLOCK_BYTES // (4 * people)))
     parts = [
         _decide(unit_vectors(block, dim), low_quality[first : first + size], gallery, rule, min(top_k, people))
         for first, block in _blocks(stored, 2 * dim, size)

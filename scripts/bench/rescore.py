@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     "rescore",
     example="facefleet bench rescore\nfacefleet bench rescore --faces 200000 --people 60 --people 1000 --json",
 )
-@click.option("--faces", type=click.IntRange(1, 10_000_000), default=100_000, help="Stored faces, one a photo.")
+@click.option("--faces", type=click.IntRange(1, 10_000_000), default=300_000, help="Stored faces, one a photo.")
 @click.option(
     "--people",
     "galleries",

@@ -225,7 +225,7 @@ def test_a_face_that_somebody_else_decided_about_meanwhile_is_counted_once(
     def decide_elsewhere() -> None:
         with database.write() as session:
             first = Face.job_id == job_id, Face.ordinal == 0, Face.face_index == 0
-            session.execute(update(Face).where(*first).values(outcome="ambiguous"))
+            session.execute(update(Face).where(*first).values(outcome="ambiguous", model_id=2))
             session.execute(update(Job).values(faces_unknown=Job.faces_unknown - 1, faces_ambiguous=1))
 
     rescore(database, model, decide_elsewhere)
