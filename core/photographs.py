@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.errors import PhotoError
-from core.faces.align import align_faces
+from core.faces.align import align_photos
 from core.faces.detect_scale import prepare_for_detection
 from core.faces.landmarks import look_twice
 from core.faces.quality import AlignedPhoto, judge_photos
@@ -21,6 +21,7 @@ from core.stages import Stage, TimeStage, untimed
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from core.faces.align import AlignedFaces
     from core.faces.detect import Detections, Detector
     from core.faces.detect_scale import ScaledPhoto
     from core.faces.quality import Quality, QualityGate
@@ -62,16 +63,16 @@ class FoundFaces:
         pixels, landmarks = [photo.scaled.original for photo in photographs], [faces.landmarks_px for faces in found]
         with self.time_stage(Stage.ALIGN):  # but for the looks themselves
             points = look_twice(self.detector, pixels, landmarks, np.asarray(self.template), self.time_stage)
-            aligned = [self._align(*parts) for parts in zip(photographs, found, points, strict=True)]
+            cut = align_photos(pixels, points, np.asarray(self.template), self.size_px) if photographs else []
+            aligned = [_aligned(*parts) for parts in zip(photographs, found, cut, strict=True)]
         with self.time_stage(Stage.JUDGE):
             judged = judge_photos(aligned, np.asarray(self.template), self.gate) if aligned else []
         return [_face_crops(*parts) for parts in zip(aligned, judged, strict=True)]
 
-    def _align(self, photo: "_Photograph", found: "Detections", landmarks_px: "NDArray[np.float32]") -> AlignedPhoto:
-        """Cut a photo's faces out by these landmarks."""
-        aligned = align_faces(photo.scaled.original, landmarks_px, np.asarray(self.template), self.size_px)
-        faces = found.scaled(1.0 / photo.reduction)
-        return AlignedPhoto(crops=aligned.crops, detections=faces, residuals=aligned.residuals)
+
+def _aligned(photo: "_Photograph", found: "Detections", cut: "AlignedFaces") -> AlignedPhoto:
+    """Put together what is judged of a photo: its faces in pixels of the photo as it was taken."""
+    return AlignedPhoto(crops=cut.crops, detections=found.scaled(1.0 / photo.reduction), residuals=cut.residuals)
 
 
 def _face_crops(photo: AlignedPhoto, qualities: "Sequence[Quality]") -> tuple[FaceCrop, ...]:

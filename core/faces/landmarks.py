@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from core.faces.align import Similarities, align_faces, fit_similarities
+from core.faces.align import Similarities, cut_out, fit_similarities
 from core.faces.detect_scale import ScaledPhoto
 from core.stages import Stage, TimeStage, untimed
 
@@ -56,12 +56,11 @@ def look_twice(
     for start in range(0, len(faces), _AT_ONCE):
         part = faces[start : start + _AT_ONCE]
         first = np.stack([landmarks_px[photo][row] for photo, row in part])
-        crops = [
-            align_faces(photos[photo], landmarks_px[photo][row][None], goal, _SIDE_PX).crops[0] for photo, row in part
-        ]
+        fits = fit_similarities(first, goal * _SIDE_PX)
+        crops = cut_out([photos[photo] for photo, _ in part], fits, _SIDE_PX)
         with time_stage(Stage.LANDMARKS):
             seen = detector.look([ScaledPhoto(original=crop, pixels=crop) for crop in crops])
-        for (photo, row), mean in zip(part, _means(first, fit_similarities(first, goal * _SIDE_PX), seen), strict=True):
+        for (photo, row), mean in zip(part, _means(first, fits, seen), strict=True):
             better[photo][row] = mean
     return better
 

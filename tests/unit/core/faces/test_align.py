@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from core.faces.align import align_faces, fit_similarities
+from core.faces.align import align_faces, align_photos, fit_similarities
 from core.faces.detect import Detector
 from core.faces.detect_scale import scale_photo
 from core.images.decode import DecodeLimits, decode_photo
@@ -151,6 +151,20 @@ def test_faces_together_are_aligned_as_one_by_one() -> None:
         alone = align_faces(photo, face[None], TEMPLATE, SIZE)
         assert np.array_equal(together.crops[row], alone.crops[0])
         assert together.residuals[row] == alone.residuals[0]
+
+
+def test_photos_together_are_aligned_as_one_by_one() -> None:
+    photos = [draw_photo(300, 400), draw_photo(120, 90), draw_photo(200, 240)]
+    faces = [
+        np.concatenate([placed(90.0, 0.1, 40.0, 30.0)] * 2),
+        np.zeros((0, 5, 2), np.float32),
+        placed(70.0, 0, 9, 9),
+    ]
+    together = align_photos(photos, faces, TEMPLATE, SIZE)
+    for photo, landmarks, aligned in zip(photos, faces, together, strict=True):
+        alone = align_faces(photo, landmarks, TEMPLATE, SIZE)
+        assert np.array_equal(aligned.crops, alone.crops)
+        assert np.array_equal(aligned.residuals, alone.residuals)
 
 
 def test_no_faces_give_no_crops() -> None:
