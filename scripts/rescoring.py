@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from db.engine import Database
 
 MANY_FACES = 100_000
-"""From so many on another process reads and decides: the page of fewer are written before it would be up."""
+"""From so many on another process reads and decides; fewer are nearly done before it would be up."""
 _MORE_PASSES = 2
 """Over jobs that workers are at: they stop using the model before within seconds."""
 
