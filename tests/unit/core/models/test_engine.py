@@ -26,7 +26,7 @@ from core.errors import (
     SettingError,
 )
 from core.models.artifact import pack_artifact
-from core.models.engine import Engine, load_engine
+from core.models.engine import CROPS_A_THREAD, Engine, _buckets, load_engine
 from core.models.export import draw_golden_crops
 from core.models.parity import BFLOAT16_TOLERANCE, SERVING_TOLERANCE, Outputs, check_parity
 from core.models.runner import to_outputs
@@ -436,10 +436,16 @@ def test_loading_does_not_need_the_file_to_stay(store: ModelStore) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "sizes"),
-    [(1, [8]), (8, [8]), (9, [8, 8]), (16, [8, 8]), (17, [32]), (32, [32]), (33, [32, 8]), (70, [32, 32, 8])],
+    ("buckets", "count", "sizes"),
+    [
+        *[((8, 32), *each) for each in ((1, [8]), (8, [8]), (9, [8, 8]), (16, [8, 8]), (17, [32]), (32, [32]))],
+        *[((8, 32), *each) for each in ((33, [32, 8]), (70, [32, 32, 8]))],
+        *[((1, 8), *each) for each in ((1, [1]), (3, [1, 1, 1]), (5, [8]), (10, [8, 1, 1]), (16, [8, 8]))],
+    ],
 )
-def test_crops_are_run_in_few_sizes_that_are_at_least_half_full(count: int, sizes: list[int]) -> None:
+def test_crops_are_run_in_few_sizes_that_are_at_least_half_full(
+    buckets: tuple[int, ...], count: int, sizes: list[int]
+) -> None:
     runner = _CountingRunner()
     engine = Engine(
         runner=runner,
@@ -447,11 +453,18 @@ def test_crops_are_run_in_few_sizes_that_are_at_least_half_full(count: int, size
         gallery=np.eye(3, 9, dtype=np.float32),
         sha256="0" * 64,
         batch_size=32,
-        buckets=(8, 32),
+        buckets=buckets,
     )  # type: ignore[arg-type]
     embeddings, _ = engine.run(make_crops(count))
     assert runner.sizes == sizes
     assert embeddings[:, 0].tolist() == list(range(count))
+
+
+@pytest.mark.parametrize("any_number", [True, False], ids=["photographs", "crops"])
+def test_a_lone_face_of_a_photograph_fills_a_batch(any_number: bool) -> None:
+    full = CROPS_A_THREAD * torch.get_num_threads()
+    assert _buckets(4 * full, torch.device("cpu"), any_number=any_number) == ([1, full] if any_number else [full])
+    assert _buckets(1, torch.device("cpu"), any_number=any_number) == [1]
 
 
 class _CountingRunner:
