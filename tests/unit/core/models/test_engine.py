@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -26,7 +27,7 @@ from core.errors import (
     SettingError,
 )
 from core.models.artifact import pack_artifact
-from core.models.engine import CROPS_A_THREAD, Engine, _buckets, load_engine
+from core.models.engine import CROPS_A_THREAD, Engine, load_engine
 from core.models.export import draw_golden_crops
 from core.models.parity import BFLOAT16_TOLERANCE, SERVING_TOLERANCE, Outputs, check_parity
 from core.models.runner import to_outputs
@@ -460,11 +461,24 @@ def test_crops_are_run_in_few_sizes_that_are_at_least_half_full(
     assert embeddings[:, 0].tolist() == list(range(count))
 
 
-@pytest.mark.parametrize("any_number", [True, False], ids=["photographs", "crops"])
-def test_a_lone_face_of_a_photograph_fills_a_batch(any_number: bool) -> None:
+@pytest.mark.parametrize("detector", [b"one", None], ids=["photographs", "crops"])
+def test_a_lone_face_of_a_photograph_fills_a_batch(
+    store: ModelStore, detector: bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Photos that are a face each come in full batches; what finds faces may find one."""
+    compiled: list[list[int]] = []
+
+    def tune(artifact: object, place: object, variants: object, buckets: list[int], *_: object) -> None:
+        compiled.append(buckets)
+        raise ModelParityError("asked no further")
+
+    monkeypatch.setattr("core.models.engine.unpack_artifact", lambda _: SimpleNamespace(detector=detector))
+    monkeypatch.setattr("core.models.engine.tuned_runner", tune)
     full = CROPS_A_THREAD * torch.get_num_threads()
-    assert _buckets(4 * full, torch.device("cpu"), any_number=any_number) == ([1, full] if any_number else [full])
-    assert _buckets(1, torch.device("cpu"), any_number=any_number) == [1]
+    for batch_size in (4 * full, 1):
+        with pytest.raises(ModelParityError, match="no further"):
+            load(store, put_bytes(store, b"a model"), batch_size=batch_size)
+    assert compiled == [[1, full] if detector else [full], [1]]
 
 
 class _CountingRunner:
