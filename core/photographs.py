@@ -12,7 +12,6 @@ import numpy as np
 from core.errors import PhotoError
 from core.faces.align import align_photos
 from core.faces.detect_scale import prepare_for_detection
-from core.faces.landmarks import look_twice
 from core.faces.quality import AlignedPhoto, judge_photos
 from core.finding import FaceCrop, PreparedPhoto
 from core.images.decode import decode_photo
@@ -61,9 +60,8 @@ class FoundFaces:
         with self.time_stage(Stage.DETECT):
             found = self.detector.detect([photo.scaled for photo in photographs])
         pixels, landmarks = [photo.scaled.original for photo in photographs], [faces.landmarks_px for faces in found]
-        with self.time_stage(Stage.ALIGN):  # but for the looks themselves
-            points = look_twice(self.detector, pixels, landmarks, np.asarray(self.template), self.time_stage)
-            cut = align_photos(pixels, points, np.asarray(self.template), self.size_px) if photographs else []
+        with self.time_stage(Stage.ALIGN):
+            cut = align_photos(pixels, landmarks, np.asarray(self.template), self.size_px) if photographs else []
             aligned = [_aligned(*parts) for parts in zip(photographs, found, cut, strict=True)]
         with self.time_stage(Stage.JUDGE):
             judged = judge_photos(aligned, np.asarray(self.template), self.gate) if aligned else []

@@ -127,7 +127,7 @@ class RankedPerson:
 
     person_id: int
     similarity: float
-    """Cosine similarity to the person, -1..1."""
+    """To the person, -1..1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +137,7 @@ class FaceEmbedding:
     backbone_sha256: str
     """Of the weights that made it: embeddings of different ones cannot be compared."""
     vector: bytes
-    """float16 [D], little-endian, unit length before it was rounded."""
+    """float16 [D], little-endian, as long as core.faces.lengths says."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +145,7 @@ class LearnedFace:
     """What the face of a labelled photo is to a backbone: its embedding, or why it has none. Biometric data."""
 
     vector: bytes | None
-    """float32 [D], little-endian, unit length."""
+    """float32 [D], little-endian, as long as core.faces.lengths says."""
     error: ErrorRecord | None = None
     """Set exactly when there is no vector."""
 
@@ -170,7 +170,7 @@ class FaceResult:
     candidate_id: int | None
     """The nearest person, also when refused."""
     similarity: float | None
-    """Cosine similarity to the nearest person, -1..1."""
+    """Similarity to the nearest person, -1..1."""
     confidence: float | None
     """Calibrated probability that the nearest person is right, 0..1."""
     top_k: tuple[RankedPerson, ...] = ()

@@ -19,7 +19,6 @@ class Stage(StrEnum):
     DECODE = "decode"  # decode it, and scale it for the detector or the network; on reading threads
     AWAIT = "await"  # nothing to compute on: the next photos are still being read and decoded
     DETECT = "detect"  # find the faces of photos
-    LANDMARKS = "landmarks"  # look at each face again for better landmarks
     ALIGN = "align"  # cut the faces out
     JUDGE = "judge"  # judge their quality
     EMBED = "embed"  # run the network

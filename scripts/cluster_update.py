@@ -99,12 +99,11 @@ def update_clusters(database: "Database", similarity: float) -> dict[str, Any]:
 
 def compared_vectors(stored: Sequence[bytes]) -> "NDArray[np.float32]":
     """Read embeddings of one backbone as they are stored: float32 [N, D] of unit length; zeros for what is none."""
-    import numpy as np
-
-    from core.faces.rescore import unit_vectors
+    from core.faces.rescore import read_vectors
+    from core.faces.vectors import directions
 
     dim = len(stored[0]) // 2 if stored else 1
-    return np.nan_to_num(unit_vectors(b"".join(stored), dim))
+    return directions(read_vectors(b"".join(stored), dim))
 
 
 def _backbone(session: "Session") -> bytes:

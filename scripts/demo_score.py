@@ -34,7 +34,7 @@ class ScoredPhoto:
     candidate: str | None = None
     """The nearest person, also when refused."""
     similarity: float | None = None
-    """Cosine similarity to the nearest person, -1..1."""
+    """Similarity to the nearest person, -1..1."""
     confidence: float | None = None
     """Stated probability that the nearest person is right, 0..1."""
     error: str | None = None

@@ -96,14 +96,12 @@ def find_faces(photo: "DecodedPhoto", settings: Settings) -> list[FoundFace]:
         from core.faces.align import align_faces
         from core.faces.detect import load_detector
         from core.faces.detect_scale import prepare_for_detection
-        from core.faces.landmarks import look_twice
         from core.faces.quality import AlignedPhoto, judge_faces
 
         detector = load_detector(weights.detector, "cpu")
         (found,) = detector.detect([prepare_for_detection(photo.pixels)])
         template = np.asarray(weights.template)
-        (points,) = look_twice(detector, [photo.pixels], [found.landmarks_px], template)
-        aligned = align_faces(photo.pixels, points, template, weights.size_px)
+        aligned = align_faces(photo.pixels, found.landmarks_px, template, weights.size_px)
         judged = judge_faces(AlignedPhoto(crops=aligned.crops, detections=found, residuals=aligned.residuals), template)
     return [
         FoundFace(

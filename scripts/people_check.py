@@ -130,7 +130,8 @@ def _choose_backbone(settings: Settings, backbone: str | None) -> str:
 def _embed(
     examples: "list[Example]", classes: "list[PersonClass]", prepared: Any, settings: Settings
 ) -> "tuple[NDArray[np.float32], NDArray[np.int64], tuple[SkippedPhoto, ...]]":
-    """Embed photos as training does it: vectors and labels of those that can be used, and the others."""
+    """Embed photos as training does it: unit vectors and labels of those that can be used, and the others."""
+    from core.faces.vectors import directions
     from core.training.embedding import embed_photos, open_embedder
     from core.training.request import TrainingRequest
 
@@ -156,7 +157,7 @@ def _embed(
             return crop
 
         seen, skipped = embed_photos(examples, embed, request, load_crop, lambda: False)
-    return seen.vectors.numpy(), seen.labels.numpy(), skipped
+    return directions(seen.vectors.numpy()), seen.labels.numpy(), skipped
 
 
 def _write_pictures(checked: CheckedPhotos, folder: Path) -> int:

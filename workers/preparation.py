@@ -34,7 +34,7 @@ PRETRAINED_RECIPES = (HEAD_RECIPE, FINETUNE_RECIPE)
 _built: dict[WeightsSpec, "Embedder"] = {}
 """The backbone of this process's last run, by all that is known of it: of a run's files every byte is pinned there."""
 
-_SEEING = 1
+_SEEING = 2
 """To be raised when the code changes that finds, aligns, judges or embeds the face of a labelled photo: what is kept of
 photos is then not used any more."""
 

@@ -68,7 +68,9 @@ def align_photos(
     """
     fits = fit_similarities(np.concatenate(landmarks_px), np.asarray(template, np.float64) * size_px)
     counts = [len(points) for points in landmarks_px]
-    crops = cut_out([pixels for pixels, faces in zip(photos, counts, strict=True) for _ in range(faces)], fits, size_px)
+    crops = _cut_out(
+        [pixels for pixels, faces in zip(photos, counts, strict=True) for _ in range(faces)], fits, size_px
+    )
     residuals = fits.residuals / np.float32(size_px)
     ends = np.cumsum(counts)[:-1]
     return [
@@ -77,7 +79,7 @@ def align_photos(
     ]
 
 
-def cut_out(photos: Sequence[NDArray[np.uint8]], fits: Similarities, size_px: int) -> NDArray[np.uint8]:
+def _cut_out(photos: Sequence[NDArray[np.uint8]], fits: Similarities, size_px: int) -> NDArray[np.uint8]:
     """Cut a face out of each photo: what a similarity brings into a square.
 
     Bilinear, black outside the photo: as OpenCV's `warpAffine` does by default, with which 0095's published accuracy is

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.faces.rule import RejectRule
+from core.faces.vectors import directions
 from core.records import PersonClass
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Gallery:
     classes: tuple[PersonClass, ...]
     """C people."""
     vectors: "NDArray[np.float32]"
-    """[C, D]: one unit row a person."""
+    """[C, D]: one row a person, as long as core.faces.lengths says."""
     rule: RejectRule
     """Made for C people."""
 
@@ -50,7 +51,7 @@ def enrol_person(gallery: Gallery, person: PersonClass, photos: "NDArray[np.floa
     Args:
         gallery: the people so far; their rows are kept bit by bit.
         person: whom to add; somebody of the same id must not be there.
-        photos (float32 [K, D]): unit length, K >= 1, of the backbone that the gallery is of.
+        photos (float32 [K, D]): embeddings, K >= 1, of the backbone that the gallery is of.
 
     Raises:
         ValueError: the person is there already, or the photos do not fit.
@@ -92,14 +93,16 @@ def remove_person(gallery: Gallery, person_id: int) -> Gallery:
 
 
 def imprint(photos: "NDArray[np.float32]") -> "NDArray[np.float32]":
-    """Return the mean direction of a person's photos without the outliers among them, float32 [D] of unit length.
+    """Return the mean direction of a person's photos without the outliers among them, float32 [D], as long as they are.
 
     Args:
-        photos (float32 [K, D]): unit length, K >= 1.
+        photos (float32 [K, D]): embeddings, K >= 1.
     """
-    total = photos[find_typical(photos)].sum(axis=0)
+    typical = photos[find_typical(photos)]
+    total = typical.sum(axis=0)
     length = float(np.linalg.norm(total))
-    return np.asarray(total / length if length > 0.0 else photos[0], dtype=np.float32)
+    meant = float(np.linalg.norm(typical, axis=1).mean())
+    return np.asarray(total * (meant / length) if length > 0.0 else photos[0], dtype=np.float32)
 
 
 def find_typical(photos: "NDArray[np.float32]") -> "NDArray[np.bool_]":
@@ -108,12 +111,13 @@ def find_typical(photos: "NDArray[np.float32]") -> "NDArray[np.bool_]":
     The least similar photo goes first, and then the others are looked at anew. Of fewer than three, all are typical.
 
     Args:
-        photos (float32 [K, D]): unit length, K >= 1.
+        photos (float32 [K, D]): embeddings, K >= 1.
     """
     typical = np.ones(len(photos), dtype=bool)
     if len(photos) < _FEWEST_TO_TRIM:
         return typical
-    cosines = photos @ photos.T
+    looks = directions(photos)
+    cosines = looks @ looks.T
     for _ in range((len(photos) - 1) // 2):
         rows = np.flatnonzero(typical)
         to_others = cosines[np.ix_(rows, rows)].sum(axis=1) - 1.0

@@ -14,7 +14,7 @@ _TAIL_START_NORMAL = NormalDist().inv_cdf(1.0 - _TAIL_SHARE)
 
 @dataclass(frozen=True, kw_only=True)
 class ImpostorScores:
-    """The distribution of cosine similarities of photos to single people whom they do not show.
+    """The distribution of similarities of photos to single people whom they do not show.
 
     Below the tail each half of it is normal; in the tail it is a generalised Pareto distribution, which is what the
     tail of nearly any distribution comes to (Pickands, "Statistical inference using extreme order statistics", 1975).

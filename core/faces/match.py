@@ -25,9 +25,9 @@ class Match:
     candidate: int | None
     """Class index of the classifier's first choice, also when refused; None when the embedding is not finite."""
     similarity: float | None
-    """Cosine similarity to the candidate, -1..1; None without a candidate."""
+    """To the candidate, -1..1; None without a candidate."""
     runner_up: float | None
-    """Cosine similarity to the most similar other person; None when there is no other."""
+    """Similarity to the most similar other person; None when there is no other."""
     confidence: float
     """Calibrated probability that the candidate is right, 0..1; 0 without a candidate."""
     top: tuple[tuple[int, float], ...]
@@ -44,9 +44,9 @@ def decide(
     """Apply the reject rule to a batch.
 
     Args:
-        embeddings (float32 [N, D]): unit length.
+        embeddings (float32 [N, D]): as long as core.faces.lengths says.
         logits (float32 [N, C]): the classifier's scores; their maximum is the candidate.
-        gallery (float32 [C, D] or [C, K, D]): one unit row a person, C >= 1, or several.
+        gallery (float32 [C, D] or [C, K, D]): one row a person, C >= 1, or several.
         rule: threshold, margin and calibration of the model version.
         top_k: length of the ranking at most, >= 1.
 
@@ -71,12 +71,12 @@ def candidates(
     """Score the person the classifier ranks first and the best other one.
 
     Args:
-        embeddings (float32 [N, D]): unit length, finite.
+        embeddings (float32 [N, D]): finite.
         logits (float32 [N, C]): finite.
-        gallery (float32 [C, D] or [C, K, D]): unit rows.
+        gallery (float32 [C, D] or [C, K, D]): one row a person, or several.
 
     Returns:
-        candidate (int64 [N]), its cosine similarity (float32 [N]), and the best other person's (float32 [N]; -1 when
+        candidate (int64 [N]), its similarity (float32 [N]), and the best other person's (float32 [N]; -1 when
         C is 1).
     """
     return _best_two(similarities_to(embeddings, gallery), logits)
@@ -95,18 +95,19 @@ def _best_two(
 
 
 def similarities_to(embeddings: "NDArray[np.float32]", gallery: "NDArray[np.float32]") -> "NDArray[np.float32]":
-    """Return the cosine similarity of each embedding to each person, float32 [N, C].
+    """Return the similarity of each embedding to each person, float32 [N, C], -1..1.
+
+    That is their inner product: the cosine, times both lengths.
 
     Args:
-        embeddings (float32 [N, D]): unit length.
-        gallery (float32 [C, D] or [C, K, D]): unit rows; of several of one person the most similar counts.
+        embeddings (float32 [N, D]): as long as core.faces.lengths says.
+        gallery (float32 [C, D] or [C, K, D]): the same; of several rows of one person the most similar counts.
     """
-    if gallery.ndim == 2:
-        return embeddings @ gallery.T
-    people, each, dim = gallery.shape
-    rows = embeddings @ gallery.reshape(people * each, dim).T
-    most: NDArray[np.float32] = rows.reshape(-1, people, each).max(axis=2)
-    return most
+    dim = gallery.shape[-1]
+    similarities: NDArray[np.float32] = embeddings @ gallery.reshape(-1, dim).T
+    if gallery.ndim == 3:
+        similarities = similarities.reshape(-1, *gallery.shape[:2]).max(axis=2)
+    return np.clip(similarities, -1.0, 1.0, out=similarities)  # twice the same short vector would count for more
 
 
 def confidences(

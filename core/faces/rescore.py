@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.faces.match import confidences
+from core.faces.match import confidences, similarities_to
 from core.records import FaceOutcome
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Decisions:
     candidates: "NDArray[np.int64]"
     """[N] class indices; NOBODY for an embedding that is not finite."""
     similarities: "NDArray[np.float32]"
-    """[N] cosine similarity to the candidate; 0 without one."""
+    """[N] similarity to the candidate; 0 without one."""
     confidences: "NDArray[np.float64]"
     """[N] calibrated probability that the candidate is right; 0 without one."""
     nearest: "NDArray[np.int64]"
@@ -49,14 +49,13 @@ class Decisions:
         return len(self.outcomes)
 
 
-def unit_vectors(stored: bytes, dim: int) -> "NDArray[np.float32]":
-    """Read embeddings as they are stored, one after the other in float16: float32 [N, D] of unit length.
+def read_vectors(stored: bytes, dim: int) -> "NDArray[np.float32]":
+    """Read embeddings as they are stored, one after the other in float16: float32 [N, D].
 
-    A row that is not finite, or is zero, comes back as not a number.
+    A row that is zero comes back as not a number, as one does that is not finite.
     """
     vectors: NDArray[np.float32] = np.frombuffer(stored, "<f2").reshape(-1, dim).astype(np.float32)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        vectors /= np.sqrt(np.einsum("nd,nd->n", vectors, vectors))[:, None]
+    vectors[~vectors.any(axis=1)] = np.nan
     return vectors
 
 
@@ -72,7 +71,7 @@ def decide_stored(
     Args:
         stored: N embeddings one after the other, float16 [D], little-endian.
         low_quality (bool [N]): faces below the quality gate, which get no name.
-        gallery (float32 [C, D]): one unit row a person, C >= 1.
+        gallery (float32 [C, D]): one row a person, C >= 1.
         rule: of the model version.
         top_k: length of the ranking at most, >= 1.
 
@@ -87,7 +86,7 @@ def decide_stored(
         raise ValueError(f"{len(stored)} bytes are not {count} embeddings of {dim} numbers")
     size = max(1, min(_BLOCK_FACES, _BLOCK_BYTES // (4 * people)))
     parts = [
-        _decide(unit_vectors(block, dim), low_quality[first : first + size], gallery, rule, min(top_k, people))
+        _decide(read_vectors(block, dim), low_quality[first : first + size], gallery, rule, min(top_k, people))
         for first, block in _blocks(stored, 2 * dim, size)
     ]
     return _joined(parts, min(top_k, people))
@@ -108,7 +107,7 @@ def _decide(
 ) -> Decisions:
     usable = np.isfinite(vectors).all(axis=1)
     vectors[~usable] = 0.0
-    nearest, ranked = _rank(vectors @ gallery.T, max(top_k, min(2, len(gallery))))
+    nearest, ranked = _rank(similarities_to(vectors, gallery), max(top_k, min(2, len(gallery))))
     similarity = ranked[:, 0]
     runner_up = ranked[:, 1] if ranked.shape[1] > 1 else np.full_like(similarity, -1.0)
     outcomes = outcomes_under(rule, similarity, runner_up)
@@ -138,19 +137,19 @@ def outcomes_under(
     return np.where(exact >= rule.threshold, named, _UNKNOWN).astype(np.int8)
 
 
-def _rank(cosines: "NDArray[np.float32]", count: int) -> "tuple[NDArray[np.int64], NDArray[np.float32]]":
-    """Return the classes of the `count` highest cosines ([N, C], overwritten), highest first, and those cosines.
+def _rank(similarities: "NDArray[np.float32]", count: int) -> "tuple[NDArray[np.int64], NDArray[np.float32]]":
+    """Return the classes of the `count` highest similarities ([N, C], overwritten), highest first, and those.
 
     A few passes for the maximum run at memory speed: among 1,000 people, five take a quarter of a partial sort's time.
     """
-    rows = np.arange(len(cosines))
-    classes = np.empty((len(cosines), count), np.int64)
-    ranked = np.empty((len(cosines), count), np.float32)
+    rows = np.arange(len(similarities))
+    classes = np.empty((len(similarities), count), np.int64)
+    ranked = np.empty((len(similarities), count), np.float32)
     for place in range(count):
-        best = cosines.argmax(axis=1)
+        best = similarities.argmax(axis=1)
         classes[:, place] = best
-        ranked[:, place] = cosines[rows, best]
-        cosines[rows, best] = -np.inf
+        ranked[:, place] = similarities[rows, best]
+        similarities[rows, best] = -np.inf
     return classes, ranked
 
 

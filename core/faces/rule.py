@@ -27,9 +27,9 @@ class OperatingPoint:
     fpir: float
     """Share of strangers that reach it, above 0, below 1."""
     threshold: float
-    """Least cosine similarity to the nearest person; above 1 it names nobody."""
+    """Least similarity to the nearest person; above 1 it names nobody."""
     margin: float
-    """Least lead over the runner-up in cosine similarity, >= 0."""
+    """Least lead over the runner-up in similarity, >= 0."""
 
     def __post_init__(self) -> None:
         """Refuse what is no operating point.
@@ -46,9 +46,9 @@ class RejectRule:
     """When the nearest person's name is given, and the calibration of the stated confidence."""
 
     threshold: float
-    """Least cosine similarity to the nearest person, -1..1. A threshold above 1 names nobody."""
+    """Least similarity to the nearest person, -1..1. A threshold above 1 names nobody."""
     margin: float
-    """Least lead over the runner-up in cosine similarity, >= 0."""
+    """Least lead over the runner-up in similarity, >= 0."""
     fpir_target: float
     """Share of strangers that may get a name, 0..1: what the threshold was chosen for."""
     basis: str

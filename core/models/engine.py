@@ -56,7 +56,7 @@ class Engine:
         self.manifest = manifest
         """What the model is."""
         self.gallery = gallery
-        """float32 [C, D], one unit row a class; [C, K, D] where a class has several."""
+        """float32 [C, D], one row a class; [C, K, D] where a class has several."""
         self.sha256 = sha256
         """Of the artifact's bytes."""
         self.device = str(runner.device)
@@ -81,7 +81,7 @@ class Engine:
             crops (uint8 [N, 3, S, S]): RGB, any strides, N >= 0, S the manifest's `input_size_px`.
 
         Returns:
-            Embeddings float32 [N, D] of unit length and logits float32 [N, C], in the crops' order. A row is not
+            Embeddings float32 [N, D] and logits float32 [N, C], in the crops' order. A row is not
             finite where the network had no answer.
 
         Raises:

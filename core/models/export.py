@@ -121,7 +121,7 @@ def write_artifact(
 
     Args:
         network: a scriptable servable on any device; left as it is.
-        gallery (float32 [C, D] or [C, K, D]): unit rows.
+        gallery (float32 [C, D] or [C, K, D]): one row a class, or several.
         manifest: describes it.
         staged: the file to write.
         detector: the weights of the detector that it was trained behind.

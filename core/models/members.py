@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ArtifactCorruptError
+from core.faces.vectors import are_embeddings
 from core.models.manifest import Manifest
 
 MANIFEST, GALLERY = "manifest.json", "gallery.f32"
@@ -24,7 +25,7 @@ class GalleryFile:
 
     manifest: Manifest
     gallery: NDArray[np.float32]
-    """[C, D], one unit row a class; [C, K, D] where a class has several."""
+    """[C, D], one row a class; [C, K, D] where a class has several."""
 
 
 def open_gallery(path: Path) -> GalleryFile:
@@ -70,15 +71,15 @@ def read_members(file: BinaryIO, size: int, names: Sequence[str], optional: Sequ
 
 
 def read_gallery(members: dict[str, bytes], manifest: Manifest) -> NDArray[np.float32]:
-    """Return the gallery (float32 [C, D], or [C, K, D] with several rows a class), whose rows are of unit length.
+    """Return the gallery (float32 [C, D], or [C, K, D] with several rows a class), whose rows are as long as
+    embeddings may be.
 
     Raises:
         ArtifactCorruptError: it does not fit the manifest.
     """
     gallery = read_array(members, GALLERY, np.float32, (len(manifest.classes), -1, manifest.embedding_dim))
-    lengths = np.linalg.norm(gallery, axis=-1)
-    if not (np.abs(lengths - 1.0) <= 1e-3).all():
-        raise corrupt("its gallery holds rows that are not of unit length")
+    if not are_embeddings(gallery):
+        raise corrupt("its gallery holds rows that are longer or shorter than an embedding")
     return gallery[:, 0] if gallery.shape[1] == 1 else gallery
 
 

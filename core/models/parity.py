@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ModelParityError
+from core.faces.lengths import LEAST, MOST
+from core.faces.vectors import are_embeddings, directions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,7 +15,7 @@ class Outputs:
     """What a servable answers to a batch."""
 
     embeddings: NDArray[np.float32]
-    """[N, D], unit length."""
+    """[N, D], as long as core.faces.lengths says."""
     logits: NDArray[np.float32]
     """[N, C]."""
 
@@ -23,7 +25,7 @@ class Tolerance:
     """How far apart answers may lie."""
 
     embedding: float
-    """Largest difference of an embedding's component (unit length, so also about the change of a cosine)."""
+    """Largest difference of an embedding's component (about as long as 1, so also about the change of a similarity)."""
     logit: float
     """Largest difference of a logit, as a share of the largest logit of the batch (at least 1)."""
     mean_cosine: float
@@ -41,7 +43,7 @@ by, is small (measured: off by 0.07 of it with three random prototypes)."""
 
 
 def check_outputs(outputs: Outputs, *, count: int, dim: int, classes: int, what: str) -> None:
-    """Refuse answers of the wrong shape or type, that are not finite, or whose embeddings are not of unit length.
+    """Refuse answers of the wrong shape or type, that are not finite, or whose embeddings have no length of one.
 
     Raises:
         ModelParityError: one of these, said in words that start with `what`.
@@ -54,11 +56,10 @@ def check_outputs(outputs: Outputs, *, count: int, dim: int, classes: int, what:
             raise _parity_error(f"{what} gives {name} {array.dtype} {array.shape} where float32 {shape} is due")
         if not np.isfinite(array).all():
             raise _parity_error(f"{what} gives {name} that are not finite numbers")
-    lengths = np.linalg.norm(outputs.embeddings, axis=1)
-    if np.abs(lengths - 1.0).max(initial=0.0) > 1e-3:
-        raise _parity_error(
-            f"{what} gives embeddings of length {lengths.min():.4g} to {lengths.max():.4g} where 1 is due"
-        )
+    if not are_embeddings(outputs.embeddings):
+        lengths = np.linalg.norm(outputs.embeddings, axis=1)
+        found = f"{lengths.min():.4g} to {lengths.max():.4g}"
+        raise _parity_error(f"{what} gives embeddings of length {found} where {LEAST} to {MOST} is due")
 
 
 def check_parity(expected: Outputs, actual: Outputs, tolerance: Tolerance, what: str) -> None:
@@ -72,8 +73,8 @@ def check_parity(expected: Outputs, actual: Outputs, tolerance: Tolerance, what:
     scale = max(1.0, float(np.abs(expected.logits).max(initial=0.0)))
     off = float(np.abs(actual.embeddings - expected.embeddings).max(initial=0.0))
     off_logit = float(np.abs(actual.logits - expected.logits).max(initial=0.0)) / scale
-    # Rows are of unit length; an empty batch is right.
-    cosine = float((actual.embeddings * expected.embeddings).sum(axis=1).mean()) if count else 1.0
+    cosines = (directions(actual.embeddings) * directions(expected.embeddings)).sum(axis=1)
+    cosine = float(cosines.mean()) if count else 1.0  # an empty batch is right
     if not (off <= tolerance.embedding and off_logit <= tolerance.logit and cosine >= tolerance.mean_cosine):
         raise _parity_error(
             f"{what} differs by {off:.2g} in its embeddings (allowed {tolerance.embedding:g}), has a mean cosine of "

@@ -9,8 +9,10 @@ from pathlib import Path, PurePath
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from core.errors import WeightsUnreadableError
+from core.faces.lengths import LEAST, MOST, SAYS_NOTHING, FeatureLength
 from core.nets.assemble import assemble
 from core.nets.fold import take_first_affine
 from core.nets.graph import Graph
@@ -22,6 +24,27 @@ from core.nets.servable import Arithmetic
 from core.weights.spec import ChannelOrder, EmbedderSpec, WeightsFile, WeightsSpec
 
 
+class ToEmbeddings(nn.Module):
+    """Gives features the length that an embedding has. Scriptable.
+
+    Args:
+        length: what the length of the features says.
+    """
+
+    def __init__(self, length: FeatureLength) -> None:
+        super().__init__()
+        self.typical, self.power = length.typical, length.power
+        self.least, self.most = LEAST, MOST
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features (float32 [N, D]) to embeddings (float32 [N, D])."""
+        embeddings = F.normalize(features, dim=1)
+        if self.power > 0.0:
+            lengths = torch.linalg.vector_norm(features, dim=1, keepdim=True) / self.typical
+            embeddings = embeddings * lengths.pow(-self.power).clamp(self.least, self.most)
+        return embeddings
+
+
 class Embedder(nn.Module):
     """A pretrained backbone with its preprocessing. Scriptable; its weights are frozen until `requires_grad_(True)`.
 
@@ -30,14 +53,24 @@ class Embedder(nn.Module):
         backbone: that to features [N, D]; begins with an `Arithmetic`.
         input_size_px: S.
         embedding_dim: D.
+        length: what the length of the features says.
     """
 
-    def __init__(self, prepare: nn.Module, backbone: nn.Module, *, input_size_px: int, embedding_dim: int) -> None:
+    def __init__(
+        self,
+        prepare: nn.Module,
+        backbone: nn.Module,
+        *,
+        input_size_px: int,
+        embedding_dim: int,
+        length: FeatureLength = SAYS_NOTHING,
+    ) -> None:
         super().__init__()
         self.prepare = prepare
         self.backbone = backbone
         self.input_size_px = input_size_px
         self.embedding_dim = embedding_dim
+        self.to_embeddings = ToEmbeddings(length)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map crops (float32 [N, 3, S, S], RGB in 0..1) to features (float32 [N, D], of any length)."""
@@ -52,9 +85,11 @@ class ImportedNetwork(CosineNetwork):
         embedder: shared, not copied: many networks may stand on one.
         classes: C, the rows of the head.
         scale: what cosines are multiplied by to make logits.
+        trainable: whether its backbone is to be trained, after which the length of its features says something else:
+            all its embeddings have length 1.
     """
 
-    def __init__(self, embedder: Embedder, classes: int, scale: float = 16.0) -> None:
+    def __init__(self, embedder: Embedder, classes: int, scale: float = 16.0, *, trainable: bool = False) -> None:
         super().__init__(
             embedder.backbone,
             input_size_px=embedder.input_size_px,
@@ -63,11 +98,17 @@ class ImportedNetwork(CosineNetwork):
             scale=scale,
         )
         self.preprocessing = embedder.prepare
+        self.lengthening = ToEmbeddings(SAYS_NOTHING) if trainable else embedder.to_embeddings
 
     def prepare(self, x: Tensor) -> Tensor:
         """Shift and scale crops (float32 [N, 3, S, S], RGB in 0..1) as the backbone was trained on."""
         prepared: Tensor = self.preprocessing(x)
         return prepared
+
+    def to_embeddings(self, features: Tensor) -> Tensor:
+        """Map features (float32 [N, D]) to embeddings (float32 [N, D])."""
+        embeddings: Tensor = self.lengthening(features)
+        return embeddings
 
 
 def load_embedder(source: Path | Mapping[str, bytes], spec: WeightsSpec) -> Embedder:
@@ -108,6 +149,7 @@ def build_embedder(graph: Graph, spec: EmbedderSpec) -> Embedder:
         nn.Sequential(Arithmetic(), network, nn.Flatten()),
         input_size_px=spec.input_size_px,
         embedding_dim=spec.embedding_dim,
+        length=spec.length,
     )
     with torch.no_grad():
         found = embedder(torch.zeros(1, 3, spec.input_size_px, spec.input_size_px)).shape[1]

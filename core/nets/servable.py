@@ -30,6 +30,10 @@ class FaceNetwork(nn.Module):
         features: Tensor = self.backbone(self.prepare(x))
         return features
 
+    def to_embeddings(self, features: Tensor) -> Tensor:
+        """Map features (float32 [N, D]) to embeddings (float32 [N, D], of the lengths of core.faces.lengths)."""
+        return F.normalize(features, dim=1)
+
     def classify(self, features: Tensor) -> Tensor:
         """Map features (float32 [N, D]) to logits (float32 [N, C])."""
         raise NotImplementedError
@@ -39,7 +43,7 @@ class FaceNetwork(nn.Module):
         raise NotImplementedError
 
     def gallery(self) -> Tensor | None:
-        """Return the people's prototypes (float32 [C, D] or, with several each, [C, K, D]; unit rows).
+        """Return the people's prototypes (float32 [C, D] or, with several each, [C, K, D]).
 
         None where the head has none.
         """
@@ -80,7 +84,7 @@ class Servable(nn.Module):
             crops (Tensor[N, 3, S, S]): uint8 RGB, S = `input_size_px`.
 
         Returns:
-            Embeddings float32 [N, D] of unit length, and logits float32 [N, C].
+            Embeddings float32 [N, D], as long as core.faces.lengths says, and logits float32 [N, C].
         """
         features = self.network.embed(crops.to(torch.float32) / 255.0).to(torch.float32)
-        return F.normalize(features, dim=1), self.network.classify(features)
+        return self.network.to_embeddings(features), self.network.classify(features)

@@ -34,7 +34,7 @@ class Knowledge:
     """Whom a model knows, and when it names them."""
 
     gallery: NDArray[np.float32]
-    """[C, D], unit rows."""
+    """[C, D], one row a person."""
     people: NDArray[np.int64]
     """[C] whom each class counts as; several may count as one."""
     rule: RejectRule
@@ -47,7 +47,7 @@ class Asked:
     places: NDArray[np.int64]
     """[T] which of the photos."""
     embeddings: NDArray[np.float32]
-    """[T, D], unit length."""
+    """[T, D], as long as core.faces.lengths says."""
     logits: NDArray[np.float32]
     """[T, C]"""
     codes: dict[int, str]

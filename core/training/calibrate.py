@@ -88,9 +88,9 @@ def score_probes(
     """Score photos against a gallery.
 
     Args:
-        embeddings (float32 [N, D]): unit length.
+        embeddings (float32 [N, D]): as long as core.faces.lengths says.
         logits (float32 [N, C]): the candidate is their maximum.
-        gallery (float32 [C, D] or [C, K, D]): unit rows.
+        gallery (float32 [C, D] or [C, K, D]): one row a person, or several.
         truth (int64 [N]): class of each; any number outside 0..C-1 is a stranger's, one number a stranger.
     """
     candidate, similarity, runner_up = candidates(embeddings, logits, gallery)

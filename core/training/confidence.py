@@ -125,7 +125,7 @@ def own_similarity(vectors: NDArray[np.float32], labels: NDArray[np.int64], publ
     """Return how similar two photos of one person are, as the labelled photos and the published figure say.
 
     Args:
-        vectors (float32 [N, D]): unit length.
+        vectors (float32 [N, D]): embeddings.
         labels (int64 [N]): 0..C-1, each at least once.
         published: of the backbone; people with a single photo say nothing.
     """
@@ -133,7 +133,8 @@ def own_similarity(vectors: NDArray[np.float32], labels: NDArray[np.int64], publ
     sums = np.zeros((len(counts), vectors.shape[1]))
     np.add.at(sums, labels, vectors)
     several = counts > 1
-    pairs = (np.square(sums[several]).sum(axis=1) - counts[several]) / (counts[several] * (counts[several] - 1.0))
+    themselves = np.bincount(labels, np.square(vectors).sum(axis=1, dtype=np.float64))[several]
+    pairs = (np.square(sums[several]).sum(axis=1) - themselves) / (counts[several] * (counts[several] - 1.0))
     total = float(pairs.sum()) + _PRIOR_PEOPLE * published.genuine_mean
     return float(np.clip(total / (len(pairs) + _PRIOR_PEOPLE), 0.05, 0.99))
 

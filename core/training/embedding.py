@@ -59,11 +59,12 @@ class RunEmbedder:
         self._device = device
 
     def __call__(self, crops: Tensor) -> Tensor:
-        """Embed crops (uint8 [N, 3, S, S]): float32 [N, D] of unit length, on the CPU."""
+        """Embed crops (uint8 [N, 3, S, S]): float32 [N, D], as long as core.faces.lengths says, on the CPU."""
         padded = F.pad(crops, (0, 0, 0, 0, 0, 0, 0, -len(crops) % _BATCH))  # another size would be compiled anew
         with torch.inference_mode():
             parts = [self._run(part) for part in torch.split(padded, _BATCH)]
-        return F.normalize(torch.cat(parts)[: len(crops)], dim=1)
+        embeddings: Tensor = self._embedder.to_embeddings(torch.cat(parts)[: len(crops)])
+        return embeddings
 
     def _run(self, crops: Tensor) -> Tensor:
         x = (crops.to(self._device).float() / 255.0).contiguous(memory_format=torch.channels_last)

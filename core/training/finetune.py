@@ -27,7 +27,7 @@ def begin_from(embedder: "Embedder", backbone: str, published: "PublishedScores 
     """
 
     def build(real: CropSet, classes: int) -> FaceNetwork:
-        network = ImportedNetwork(copy.deepcopy(embedder).requires_grad_(True), classes)
+        network = ImportedNetwork(copy.deepcopy(embedder).requires_grad_(True), classes, trainable=True)
         cpu = torch.device("cpu")
         seen = Embeddings(vectors=answer(network, real.crops, cpu).embeddings.clone(), labels=real.labels)
         means = class_means(seen.rows(typical_rows(seen)))

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from core.errors import RunCancelledError
@@ -166,9 +165,9 @@ def judge(
 
 
 def _with_head(embedder: "Embedder", gallery: Tensor) -> "ImportedNetwork":
-    """Put people onto a backbone: unit rows, float32 [C, D]."""
+    """Put people onto a backbone: one row each, float32 [C, D]."""
     from core.nets.imported import ImportedNetwork
 
     network = ImportedNetwork(embedder, len(gallery), HEAD.scale)
-    network.head.prototypes = torch.nn.Parameter(gallery.clone())
+    network.head.set_prototypes(gallery[:, None])
     return network

@@ -10,6 +10,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from core.faces.vectors import directions
+
 ALONE = 0.3
 """Cosine to the mean of somebody's photos below which a photo does not look like them."""
 SAME = 0.93
@@ -58,7 +60,7 @@ def find_problems(vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> li
     looked at once more: with two photos a person, a wrong one makes the right one look wrong too.
 
     Args:
-        vectors (float32 [N, D]): unit length.
+        vectors (float32 [N, D]): embeddings of any length.
         labels (int64 [N]): class of each, from 0; photos below 0 are nobody's, and nothing is said of them.
 
     Returns:
@@ -68,7 +70,7 @@ def find_problems(vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> li
     if not len(rows):
         return []
     classes, numbers = np.unique(labels[rows], return_inverse=True)
-    photos = _Photos(vectors[rows], numbers, len(classes))
+    photos = _Photos(directions(vectors[rows]), numbers, len(classes))
     misnamed = _misnamed(photos)
     wrong = {finding.photo for finding in misnamed}
     found = misnamed + _unlike(photos, wrong)

@@ -52,7 +52,7 @@ class Answers:
     """What a network says of some crops; on the CPU."""
 
     embeddings: Tensor
-    """float32 [N, D], unit length."""
+    """float32 [N, D], as long as core.faces.lengths says."""
     logits: Tensor
     """float32 [N, C]."""
 

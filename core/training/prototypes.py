@@ -68,7 +68,7 @@ class Embeddings:
     """Photos as a backbone sees them, and whose they are."""
 
     vectors: Tensor
-    """float32 [N, D], unit length, on the CPU."""
+    """float32 [N, D], as long as core.faces.lengths says, on the CPU."""
     labels: Tensor
     """int64 [N]: class of each; -1 for a stranger."""
 
@@ -89,7 +89,7 @@ class HardNegatives:
     """Photos that were once taken for people whom they do not show. A photo may stand there several times."""
 
     vectors: Tensor
-    """float32 [M, D], unit length."""
+    """float32 [M, D], as long as core.faces.lengths says."""
     classes: Tensor
     """int64 [M]: whom each was taken for; a number below 0 is nobody's, and pushes nothing."""
 
@@ -102,7 +102,7 @@ class KnownPeople:
     """One direction a person, and how photos score against them.
 
     Args:
-        gallery: one unit row a person, float32 [C, D].
+        gallery: one row a person, float32 [C, D].
     """
 
     def __init__(self, gallery: Tensor) -> None:
@@ -110,7 +110,7 @@ class KnownPeople:
 
     @property
     def gallery(self) -> Tensor:
-        """One unit row a person, float32 [C, D]."""
+        """One row a person, float32 [C, D]."""
         return self._gallery
 
     def probe(self, photos: Embeddings) -> Probes:
@@ -155,6 +155,7 @@ class Head(KnownPeople):
         self._generator = torch.Generator().manual_seed(seed)
         super().__init__(class_means(self._photos))
         self._prototypes = self._gallery.clone().requires_grad_()
+        self._lengths = torch.linalg.vector_norm(self._gallery, dim=1, keepdim=True)
         self._negatives = negatives
         self._moves = (torch.bincount(self._photos.labels) > 1).float()[:, None]
         if negatives is not None:
@@ -165,8 +166,8 @@ class Head(KnownPeople):
 
     @property
     def gallery(self) -> Tensor:
-        """One unit row a person, float32 [C, D]."""
-        return F.normalize(self._prototypes.detach(), dim=1)
+        """One row a person, float32 [C, D]."""
+        return self._at_their_lengths(self._prototypes.detach())
 
     def train_one_epoch(self, epoch: int) -> EpochFigures:
         """Step once, in the epoch of this number (from 0)."""
@@ -178,7 +179,7 @@ class Head(KnownPeople):
         count = min(len(self._photos), recipe.most_photos, max(recipe.most_logits // people, 1))
         rows = sample_rows(self._photos.labels, count, recipe.balance, self._generator)
         photos = self._photos.rows(rows)
-        gallery = F.normalize(self._prototypes, dim=1)
+        gallery = self._at_their_lengths(self._prototypes)
         cosines = F.linear(photos.vectors, gallery)
         margins = torch.zeros_like(cosines).scatter_(1, photos.labels[:, None], recipe.margin)
         loss = F.cross_entropy(recipe.scale * (cosines - margins), photos.labels)
@@ -189,6 +190,11 @@ class Head(KnownPeople):
         self._optimiser.step()
         right = (cosines.argmax(dim=1) == photos.labels).float().mean()
         return EpochFigures(loss=loss.item(), accuracy=right.item(), learning_rate=rate)
+
+    def _at_their_lengths(self, prototypes: Tensor) -> Tensor:
+        """Return prototypes as long as they began: training turns them and no more."""
+        rows: Tensor = F.normalize(prototypes, dim=1) * self._lengths
+        return rows
 
     def _push_away(self, gallery: Tensor) -> Tensor:
         """Return what hard negatives add to the loss: as far as each is closer than it may be."""
@@ -219,10 +225,11 @@ class HeadRehearsal(HeadTrial):
 
 
 def class_means(photos: Embeddings) -> Tensor:
-    """Return each person's mean direction, float32 [C, D], unit length."""
+    """Return each person's mean direction, as long as their photos are in the mean: float32 [C, D]."""
     classes = int(photos.labels.max()) + 1
     sums = torch.zeros(classes, photos.vectors.shape[1]).index_add_(0, photos.labels, photos.vectors)
-    return F.normalize(sums, dim=1)
+    lengths = torch.zeros(classes).index_add_(0, photos.labels, torch.linalg.vector_norm(photos.vectors, dim=1))
+    return F.normalize(sums, dim=1) * (lengths / torch.bincount(photos.labels, minlength=classes))[:, None]
 
 
 def typical_rows(photos: Embeddings) -> Tensor:

@@ -106,7 +106,7 @@ def answer_known(learner: Learner, crops: CropSet) -> Answers:
 
 
 def gallery_of(learner: Learner) -> Tensor:
-    """Return unit rows of the real people: the head's prototypes, or else the mean embeddings.
+    """Return the rows of the real people: the head's prototypes, or else the mean embeddings.
 
     Returns:
         float32 [C, D], or [C, K, D] where a person has several.

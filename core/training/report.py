@@ -37,9 +37,9 @@ def score(
     """Judge a network and its rule on photos that neither has seen.
 
     Args:
-        embeddings (float32 [N, D]): unit length, finite.
+        embeddings (float32 [N, D]): finite.
         logits (float32 [N, C]): finite.
-        gallery (float32 [C, D] or [C, K, D]): unit rows.
+        gallery (float32 [C, D] or [C, K, D]): one row a person, or several.
         truth (int64 [N]): 0..C-1, -1 for a stranger.
         rule: what decides about names.
         classes: C people.

@@ -96,7 +96,7 @@ class TestedPhotos:
     places: NDArray[np.int64]
     """[T] which of the request's test photos it was asked about, ascending."""
     embeddings: NDArray[np.float32]
-    """[T, D], unit length."""
+    """[T, D], as long as core.faces.lengths says."""
     logits: NDArray[np.float32]
     """[T, C]"""
 
@@ -108,7 +108,7 @@ class TrainedNetwork:
     network: "Servable"
     """In eval mode, on the CPU."""
     gallery: Tensor
-    """float32 [C, D] or [C, K, D]: one unit row a person, or several, on the CPU."""
+    """float32 [C, D] or [C, K, D]: one row a person, or several, on the CPU."""
     classes: tuple[PersonClass, ...]
     """The people it tells apart: those of the request that have a usable training photo."""
     backbone: str

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from core.errors import WeightsManifestError
 from core.faces.impostors import ImpostorScores, PublishedScores
+from core.faces.lengths import SAYS_NOTHING, FeatureLength
 from core.weights.spec import ChannelOrder, EmbedderSpec, WeightsFile, WeightsKind, WeightsSpec
 from core.weights.table import Table
 
@@ -117,10 +118,19 @@ def _read_embedder(table: Table, files: tuple[WeightsFile, ...]) -> EmbedderSpec
         scale=_read_channels(table, "scale"),
         embedding_dim=table.whole("embedding_dim", 1, _LONGEST_EMBEDDING),
         template=_read_template(table),
+        length=_read_length(table) if table.has("length") else SAYS_NOTHING,
         scores=_read_scores(table.table("scores")) if table.has("scores") else None,
     )
     table.finish()
     return spec
+
+
+def _read_length(table: Table) -> FeatureLength:
+    typical, power = table.numbers("length", 2)
+    try:
+        return FeatureLength(typical=typical, power=power)
+    except ValueError as error:
+        raise table.refuse("length", f"cannot be: {error}") from error
 
 
 def _read_scores(table: Table) -> PublishedScores:

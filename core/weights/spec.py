@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from core.faces.impostors import PublishedScores
+from core.faces.lengths import SAYS_NOTHING, FeatureLength
 
 DETECTOR = "yunet"
 """The set that faces are found with."""
@@ -59,6 +60,8 @@ class EmbedderSpec:
     template: tuple[tuple[float, float], ...]
     """Where the five landmarks of an aligned face lie (left eye, right eye, nose, left and right corner of the mouth,
     as seen in the picture), x and y in fractions of the crop's side."""
+    length: FeatureLength = SAYS_NOTHING
+    """What the length of its features says of a photo."""
     scores: PublishedScores | None = None
     """What was measured of its similarities; None where nobody has: thresholds then come from the labels alone."""
 

@@ -112,8 +112,10 @@ def _of(
     seen: "SeenPhotos", wanted: "NDArray[np.bool_] | None" = None
 ) -> "tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int64]]":
     """Return vectors, whether each can be compared, and owners, of the wanted photos."""
+    from core.faces.vectors import directions
+
     chosen = slice(None) if wanted is None else wanted
-    return seen.vectors[chosen], (seen.found & seen.good)[chosen], seen.owners[chosen].copy()
+    return directions(seen.vectors[chosen]), (seen.found & seen.good)[chosen], seen.owners[chosen].copy()
 
 
 def _score(

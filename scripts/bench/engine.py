@@ -104,9 +104,11 @@ def _describe(sides: "Sequence[EngineSide]", timed: "dict[str, list[Timed]]", co
 
 def least_cosine(ours: "EngineSide", theirs: "EngineSide") -> float:
     """Return how alike the two embeddings of a crop are, of the crop where they are least."""
+    from core.faces.vectors import directions
+
     if ours.vectors is None or theirs.vectors is None:
         raise ValueError("a side has not run")
-    return float((ours.vectors * theirs.vectors).sum(axis=1).min())
+    return float((directions(ours.vectors) * directions(theirs.vectors)).sum(axis=1).min())
 
 
 def _print(document: dict[str, Any]) -> None:

@@ -72,7 +72,7 @@ def learn(vectors: NDArray[np.float32], labels: NDArray[np.int64], seed: int, ba
     """Train a head and choose its rule from these photos alone.
 
     Args:
-        vectors (float32 [N, D]): unit length.
+        vectors (float32 [N, D]): embeddings.
         labels (int64 [N]): 0..C-1, each at least once.
         seed: of the run.
         backbone: what they are embeddings of.

@@ -63,9 +63,9 @@ def measure_verification(seen: SeenPhotos, draws: int) -> dict[str, Any]:
     for draw in range(draws):
         generator = np.random.default_rng(draw)
         pairs = draw_pairs(seen.owners, generator)
-        cosines = np.einsum("nd,nd->n", seen.vectors[pairs.first], seen.vectors[pairs.second])
+        similarities = np.einsum("nd,nd->n", seen.vectors[pairs.first], seen.vectors[pairs.second])
         both = seen.found[pairs.first] & seen.found[pairs.second]
-        scores = np.where(both, cosines, NO_FACE).astype(np.float32)
+        scores = np.where(both, similarities, NO_FACE).astype(np.float32)
         figures.append(verify_pairs(scores, pairs, seen.owners, generator))
     return {
         "pairs_within": figures[0].pairs_within,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.clock import utc_now
-from core.faces.rescore import unit_vectors
+from core.faces.rescore import read_vectors
 from core.faces.rule import RejectRule
 from core.records import ErrorRecord, FacesMode, PersonClass, PhotoResult
 from core.settings import Settings
@@ -127,7 +127,7 @@ def gather(results: Iterable[PhotoResult], owners: Sequence[int], dim: int) -> S
             rows.append({"owner": owner, "several": len(result.faces) > 1, "face": main_face(result)})
     faces = [row["face"] for row in rows]
     return SeenPhotos(
-        vectors=_unit_vectors([None if face is None else face.embedding.vector for face in faces], dim),
+        vectors=_vectors([None if face is None else face.embedding.vector for face in faces], dim),
         owners=np.array([row["owner"] for row in rows], np.int64),
         found=np.array([face is not None for face in faces], bool),
         good=np.array([face is not None and not face.quality_reasons for face in faces], bool),
@@ -136,11 +136,11 @@ def gather(results: Iterable[PhotoResult], owners: Sequence[int], dim: int) -> S
     )
 
 
-def _unit_vectors(stored: Sequence[bytes | None], dim: int) -> NDArray[np.float32]:
-    """Read embeddings as they are stored: float32 [N, D] of unit length, zeros for None."""
+def _vectors(stored: Sequence[bytes | None], dim: int) -> NDArray[np.float32]:
+    """Read embeddings as they are stored: float32 [N, D], zeros for None."""
     vectors = np.zeros((len(stored), dim), np.float32)
     there = [row for row, vector in enumerate(stored) if vector is not None]
-    vectors[there] = unit_vectors(b"".join(vector for vector in stored if vector is not None), dim)
+    vectors[there] = read_vectors(b"".join(vector for vector in stored if vector is not None), dim)
     return vectors
 
 

@@ -8,7 +8,6 @@ WORDS = {
     Stage.DECODE: "Decode it, and scale it for the detector or the network",
     Stage.AWAIT: "Wait for photos that are still being read and decoded",
     Stage.DETECT: "Find its faces",
-    Stage.LANDMARKS: "Look at each face again for better landmarks",
     Stage.ALIGN: "Cut the faces out",
     Stage.JUDGE: "Judge their quality",
     Stage.EMBED: "Run the network",

@@ -82,13 +82,12 @@ def find_limit(spent: dict[str, Any], artifact: "Artifact", *, bfloat16: bool, c
     from scripts.bench.arithmetic import count_detector, count_embedder, measure_peak
 
     embedder = _share(
-        count_embedder(artifact) * spent["faces"], measure_peak(bfloat16=bfloat16), [spent["stages"]["embed"]]
+        count_embedder(artifact) * spent["faces"], measure_peak(bfloat16=bfloat16), spent["stages"]["embed"]
     )
     networks = {"embedder": embedder}
     if artifact.detector is not None:
         flops = sum(count_detector(artifact.detector, *canvas) * count for canvas, count in spent["canvases"])
-        looks = [spent["stages"][name] for name in ("detect", "landmarks") if name in spent["stages"]]
-        networks["detector"] = _share(flops, measure_peak(bfloat16=False), looks)
+        networks["detector"] = _share(flops, measure_peak(bfloat16=False), spent["stages"]["detect"])
     least_s = sum(each["least_s"] for each in networks.values())
     all_s = sum(stage[1] for stage in spent["stages"].values())
     return {
@@ -99,8 +98,8 @@ def find_limit(spent: dict[str, Any], artifact: "Artifact", *, bfloat16: bool, c
     }
 
 
-def _share(flops: int, peak: Any, stages: list[tuple[float, float]]) -> dict[str, Any]:
-    least_s, took_s = flops / peak.flops_per_s, sum(stage[1] for stage in stages)
+def _share(flops: int, peak: Any, stage: tuple[float, float]) -> dict[str, Any]:
+    least_s, took_s = flops / peak.flops_per_s, stage[1]
     return {
         "gflops": flops / 1e9,
         "precision": peak.precision,

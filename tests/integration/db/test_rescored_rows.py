@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import inspect, select, update
 
 from core.faces.match import decide
-from core.faces.rescore import unit_vectors
+from core.faces.rescore import read_vectors
 from core.records import FaceEmbedding, FaceOutcome, FaceResult, PhotoResult, RankedPerson, Verdict
 from db import labels
 from db.engine import Database
@@ -77,7 +77,7 @@ def seen(faces: MadeUpFaces, number: int, model: DecidingModel | None) -> FaceRe
 
 def decided(face: FaceResult, vector: bytes, model: DecidingModel) -> FaceResult:
     """The face as a model decides it, one at a time."""
-    embedding = unit_vectors(vector, model.gallery.shape[1])
+    embedding = read_vectors(vector, model.gallery.shape[1])
     (match,) = decide(embedding, 16.0 * embedding @ model.gallery.T, model.gallery, model.rule)
     people = model.person_ids.tolist()
     outcome = face.outcome if face.outcome is FaceOutcome.LOW_QUALITY else match.outcome

@@ -35,9 +35,6 @@ class FakeDetector:
     def detect(self, photos: Sequence[ScaledPhoto]) -> list[Detections]:
         return [self._faces(*photo.original.shape[:2]) for photo in photos]
 
-    def look(self, photos: Sequence[ScaledPhoto]) -> list[Detections]:
-        return [_NOTHING for _ in photos]
-
     def _faces(self, height: int, width: int) -> Detections:
         if width <= height:
             return _NOTHING

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from core.faces.lengths import SAYS_NOTHING
 from core.models.export import Origin
 from core.records import FacesMode
 from core.settings import Settings
@@ -33,6 +34,7 @@ def test_each_thing_that_decides_what_a_photo_is_makes_another_way(backbone: Wei
         digest(backbone),
         digest(replace(backbone, files=(replace(file, sha256="0" * 64), *others))),
         digest(replace(backbone, embedder=replace(backbone.embedder, mean=(1.0, 1.0, 1.0)))),
+        digest(replace(backbone, embedder=replace(backbone.embedder, length=SAYS_NOTHING))),
         digest(backbone, replace(ORIGIN, faces=FacesMode.CROP)),
         digest(backbone, replace(ORIGIN, template=(*TEMPLATE[:4], (0.7, 0.81)))),
         digest(backbone, replace(ORIGIN, detector=b"another")),

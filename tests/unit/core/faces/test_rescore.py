@@ -3,7 +3,7 @@ import pytest
 from numpy.typing import NDArray
 
 from core.faces.match import decide
-from core.faces.rescore import NOBODY, OUTCOMES, Decisions, decide_stored, unit_vectors
+from core.faces.rescore import NOBODY, OUTCOMES, Decisions, decide_stored, read_vectors
 from core.faces.rule import RejectRule
 from core.records import FaceOutcome
 from tests.factories import make_rule
@@ -39,7 +39,7 @@ def test_stored_faces_are_decided_about_as_new_ones_are(people: int) -> None:
 
     got = decide_all(stored, gallery)
 
-    vectors = unit_vectors(stored, DIM)
+    vectors = read_vectors(stored, DIM)
     wanted = decide(vectors, 16.0 * vectors @ gallery.T, gallery, RULE)
     assert [OUTCOMES[outcome] for outcome in got.outcomes] == [match.outcome for match in wanted]
     assert got.candidates.tolist() == [match.candidate for match in wanted]
@@ -79,13 +79,15 @@ def test_an_embedding_that_is_no_direction_is_unknown_and_has_no_candidate(bad: 
     assert np.isfinite(got.similarities).all()
 
 
-def test_stored_embeddings_are_read_to_unit_length() -> None:
-    rows = (3.0 * make_gallery(4)).astype("<f2")
-    got = unit_vectors(rows.tobytes(), DIM)
+def test_stored_embeddings_keep_their_lengths_and_what_is_zero_is_none() -> None:
+    rows = (0.9 * make_gallery(4)).astype("<f2")
+    rows[2] = 0.0
+    got = read_vectors(rows.tobytes(), DIM)
 
     assert got.dtype == np.float32
-    np.testing.assert_allclose(got, make_gallery(4), atol=1e-3)
-    np.testing.assert_allclose(np.linalg.norm(got, axis=1), 1.0, atol=1e-6)
+    assert np.isnan(got[2]).all()
+    kept = [0, 1, 3]
+    np.testing.assert_allclose(got[kept], 0.9 * make_gallery(4)[kept], atol=1e-3)
 
 
 def test_no_faces_are_no_decisions() -> None:

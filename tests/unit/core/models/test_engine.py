@@ -336,11 +336,11 @@ def test_a_manifest_of_the_future_is_refused_before_the_code_is_touched(store: M
         load(store, _rewritten(store, future))
 
 
-def test_a_gallery_that_is_not_of_unit_length_is_refused(store: ModelStore) -> None:
+def test_a_gallery_of_rows_that_no_embedding_is_as_long_as_is_refused(store: ModelStore) -> None:
     def doubled(name: str, data: bytes) -> bytes:
         return (2 * np.frombuffer(data, np.float32)).tobytes() if name.endswith("gallery.f32") else data
 
-    with pytest.raises(ArtifactCorruptError, match="unit length"):
+    with pytest.raises(ArtifactCorruptError, match="longer or shorter than an embedding"):
         load(store, _rewritten(store, doubled))
 
 

@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from core.errors import WeightsUnreadableError
+from core.faces.lengths import LEAST, MOST, FeatureLength
 from core.models.engine import load_engine
 from core.models.export import write_artifact
 from core.models.store import ModelStore
@@ -107,6 +108,39 @@ def test_logits_are_scaled_cosines_and_classes_can_be_dropped() -> None:
     assert torch.allclose(network.classify(features), 10.0 * cosines, atol=1e-5)
     network.keep_classes(2)
     assert torch.allclose(network.classify(features), 10.0 * cosines[:, :2], atol=1e-5)
+
+
+LENGTHS = torch.tensor([[0.1], [0.8], [1.0], [1.2], [9.0]])  # of features, in typical ones
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_long_features_make_short_embeddings_within_bounds(compiled: bool) -> None:
+    says = replace(SMALL, length=FeatureLength(typical=3.0, power=0.5))
+    network = ImportedNetwork(build_embedder(read_onnx(small_file()), says), 2)
+    to_embeddings = torch.jit.script(network.lengthening) if compiled else network.to_embeddings
+    looks = F.normalize(torch.randn(5, 5, generator=torch.Generator().manual_seed(0)), dim=1)
+    embeddings = to_embeddings(3.0 * LENGTHS * looks)
+    expected = torch.tensor([[MOST], [0.8**-0.5], [1.0], [1.2**-0.5], [LEAST]]).clamp(LEAST, MOST)
+    torch.testing.assert_close(embeddings, looks * expected)
+
+
+def test_a_backbone_that_is_to_be_trained_or_of_which_nothing_is_known_makes_unit_embeddings() -> None:
+    says = replace(SMALL, length=FeatureLength(typical=3.0, power=0.5))
+    features = LENGTHS * torch.ones(5, 5)
+    for description, trainable in ((says, True), (SMALL, False)):
+        network = ImportedNetwork(build_embedder(read_onnx(small_file()), description), 2, trainable=trainable)
+        torch.testing.assert_close(network.to_embeddings(features), F.normalize(features, dim=1))
+
+
+def test_people_count_for_as_much_as_they_are_long_until_they_are_dropped() -> None:
+    network = ImportedNetwork(build_embedder(read_onnx(small_file()), SMALL), 3, scale=10.0)
+    people = torch.tensor([0.9, 1.0, 1.1])[:, None] * F.normalize(torch.randn(3, 5), dim=1)
+    network.head.set_prototypes(people[:, None])
+    torch.testing.assert_close(network.gallery(), people)
+    features = torch.randn(4, 5)
+    torch.testing.assert_close(network.classify(features), 10.0 * F.normalize(features, dim=1) @ people.T)
+    network.keep_classes(2)
+    torch.testing.assert_close(network.gallery(), people[:2])
 
 
 def test_an_embedding_of_another_length_than_stated_is_refused() -> None:

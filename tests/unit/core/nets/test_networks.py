@@ -96,15 +96,16 @@ def test_the_compact_networks_logits_are_scaled_cosines_to_its_gallery() -> None
 
 def test_the_nearest_of_several_prototypes_makes_the_logit_also_when_compiled() -> None:
     network = CompactNetwork(classes=4).eval()
-    several = torch.randn(3, 2, network.embedding_dim)
+    several = torch.nn.functional.normalize(torch.randn(3, 2, network.embedding_dim), dim=2)
+    several = several * torch.tensor([0.9, 1.1]).reshape(1, 2, 1)
     network.head.set_prototypes(several)
     servable = Servable(network)
     frozen = torch.jit.freeze(torch.jit.script(servable.eval()))
     crops = _crops(5, 64)
     for module in (servable, frozen):
         embeddings, logits = module(crops)
-        cosines = torch.einsum("nd,ckd->nck", embeddings, torch.nn.functional.normalize(several, dim=2))
-        assert torch.allclose(logits, 16.0 * cosines.amax(dim=2), atol=1e-4)
+        products = torch.einsum("nd,ckd->nck", embeddings, several)
+        assert torch.allclose(logits, 16.0 * products.amax(dim=2), atol=1e-4), "each counts for as much as it is long"
     network.keep_classes(2)
     assert torch.allclose(servable(crops)[1], logits[:, :2], atol=1e-4)
     assert "prim::If" not in str(frozen.graph)

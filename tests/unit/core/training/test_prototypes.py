@@ -47,6 +47,15 @@ def test_people_are_imprinted_as_their_mean_direction() -> None:
     assert torch.allclose(Head(photos, HEAD, epochs=3, seed=0).gallery, class_means(photos), atol=1e-6)
 
 
+def test_people_stay_as_long_as_their_photos_while_they_are_turned() -> None:
+    photos = drawn(4, 3, 0, spread=0.2)
+    lengths = torch.tensor([0.85, 0.95, 1.05, 1.1])
+    longer = Embeddings(vectors=photos.vectors * lengths[photos.labels, None], labels=photos.labels)
+    head, _ = trained(longer)
+    torch.testing.assert_close(head.gallery.norm(dim=1), lengths)
+    assert not torch.allclose(head.gallery, class_means(longer), atol=1e-4), "they were turned"
+
+
 def test_training_lowers_the_loss_and_stays_near_the_means() -> None:
     photos = drawn(20, 3, 0)
     head = Head(photos, HEAD, epochs=HEAD.epochs, seed=0)

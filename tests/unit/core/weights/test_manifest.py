@@ -8,6 +8,7 @@ import pytest
 
 from core.errors import WeightsManifestError
 from core.faces.impostors import ImpostorScores
+from core.faces.lengths import SAYS_NOTHING, FeatureLength
 from core.weights.known import CATALOGUE
 from core.weights.manifest import read_manifest
 from core.weights.spec import ChannelOrder, WeightsKind, WeightsSpec
@@ -132,6 +133,17 @@ def test_a_manifest_that_is_no_text_is_refused(tmp_path: Path) -> None:
         read_manifest(tmp_path / "weights.toml")
     with pytest.raises(WeightsManifestError, match="No such file"):
         read_manifest(tmp_path / "none.toml")
+
+
+def test_an_embedder_may_say_what_the_length_of_its_features_means(tmp_path: Path) -> None:
+    before = "embedding_dim = "
+    spec = read(tmp_path, manifest_text().replace(before, "length = [15.1, 0.5]\n" + before))
+    assert spec.embedder is not None and spec.embedder.length == FeatureLength(typical=15.1, power=0.5)
+    plain = read(tmp_path, manifest_text())
+    assert plain.embedder is not None and plain.embedder.length == SAYS_NOTHING
+    for wrong in ("[15.1]", "[0.0, 0.5]", "[15.1, 2.0]", "15.1"):
+        with pytest.raises(WeightsManifestError, match=r"embedder\.length"):
+            read(tmp_path, manifest_text().replace(before, f"length = {wrong}\n" + before))
 
 
 SCORES = """

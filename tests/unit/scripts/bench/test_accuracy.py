@@ -50,11 +50,11 @@ def album(tmp_path: Path) -> Path:
     return tmp_path / "album"
 
 
-def test_of_a_photo_the_main_face_is_kept_as_a_unit_vector() -> None:
+def test_of_a_photo_the_main_face_is_kept() -> None:
     beside = face(1.0, 0.0, box_xyxy_px=(0.0, 0.0, 20.0, 20.0))
     seen = gather([photo(face(3.0, 4.0), beside), photo(face(0.0, 2.0, quality_reasons=("blurred",)))], [4, 5], 2)
 
-    assert seen.vectors == pytest.approx(np.array([[0.6, 0.8], [0.0, 1.0]]), abs=1e-3)
+    assert seen.vectors == pytest.approx(np.array([[3.0, 4.0], [0.0, 2.0]]), abs=1e-3)
     assert seen.owners.tolist() == [4, 5]
     assert (seen.several.tolist(), seen.good.tolist()) == ([True, False], [True, False])
 
