@@ -40,8 +40,9 @@ def compare(
     """Compare the cluster with other ways to identify the same photos.
 
     Against a bare loop without queue and database; Celery as one writes it first, a task for every photo; a plain
-    script of OpenCV and OpenVINO; and Ray Data. All are warm and run one after the other in every round, in changing
-    order. What cannot run here is listed with what mends it. Nothing of it is kept.
+    script of OpenCV and OpenVINO; and Ray Data, with the same recogniser in it and written plainly. All are warm and
+    run one after the other in every round, in changing order. What cannot run here is listed with what mends it.
+    Nothing of it is kept.
     """
     work = choose_work(faces, photos, people, workers)
     check_picture(picture)

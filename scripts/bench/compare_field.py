@@ -15,6 +15,9 @@ from scripts.bench.compare_ours import BARE, CLUSTER, bare_contender, cluster_co
 from scripts.bench.compare_ray import CARD as RAY
 from scripts.bench.compare_ray import PACKAGES as RAY_PACKAGES
 from scripts.bench.compare_ray import ray_contender
+from scripts.bench.compare_ray_plain import CARD as RAY_PLAIN
+from scripts.bench.compare_ray_plain import PACKAGES as RAY_PLAIN_PACKAGES
+from scripts.bench.compare_ray_plain import plain_ray_contender
 from scripts.bench.contender import Absent, Card, Contender, ContenderError, absent_without, broken
 from scripts.bench.fleet import BenchFleet
 
@@ -36,6 +39,7 @@ _ENTRIES = (
     _Entry(card=CELERY, open=celery_contender),
     _Entry(card=SCRIPT, open=script_contender, packages=SCRIPT_PACKAGES, needs=FacesMode.DETECT),
     _Entry(card=RAY, open=ray_contender, packages=RAY_PACKAGES),
+    _Entry(card=RAY_PLAIN, open=plain_ray_contender, packages=RAY_PLAIN_PACKAGES),
 )
 
 

@@ -41,7 +41,7 @@ _FACES_AT_ONCE = 32
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Job:
+class ScriptJob:
     """What one process of the script is told."""
 
     cores: tuple[int, ...]
@@ -73,7 +73,7 @@ class ScriptContender:
 
     def run(self, uris: Sequence[str]) -> Timed:
         """Have every process work on its share."""
-        shares = share_out([_path_of(uri) for uri in uris], self._count)
+        shares = share_out([path_of(uri) for uri in uris], self._count)
         begun_s = time.perf_counter()
         try:
             faces = self._processes.ask(shares)
@@ -89,7 +89,7 @@ def script_contender(fleet: BenchFleet) -> Iterator[ScriptContender]:
     Raises:
         ContenderError: a process died.
     """
-    jobs = [(job,) for job in _jobs(fleet)]
+    jobs = [(job,) for job in script_jobs(fleet)]
     try:
         with BenchProcesses(_set_up, jobs) as processes:
             contender = ScriptContender(processes, len(jobs))
@@ -99,7 +99,8 @@ def script_contender(fleet: BenchFleet) -> Iterator[ScriptContender]:
         raise ContenderError(str(error)) from error
 
 
-def _jobs(fleet: BenchFleet) -> list[_Job]:
+def script_jobs(fleet: BenchFleet) -> list[ScriptJob]:
+    """Return what each process of the script is told."""
     from core.models.artifact import unpack_artifact
     from core.models.store import ModelStore
 
@@ -110,7 +111,7 @@ def _jobs(fleet: BenchFleet) -> list[_Job]:
     cores = sorted(os.sched_getaffinity(0))
     share = max(1, len(cores) // fleet.workers)
     return [
-        _Job(
+        ScriptJob(
             cores=tuple(cores[(slot * share) % len(cores) :][:share]),
             detector=str(detector.folder / detector.spec.files[0].name),
             embedder=spec,
@@ -122,21 +123,21 @@ def _jobs(fleet: BenchFleet) -> list[_Job]:
     ]
 
 
-def _path_of(uri: str) -> str:
+def path_of(uri: str) -> str:
+    """Return the path of a file of this machine.
+
+    Raises:
+        ContenderError: it is none.
+    """
     parsed = parse_uri(uri)
     if not isinstance(parsed, LocalUri):
         raise ContenderError("it reads files of this machine only")
     return parsed.path
 
 
-def _set_up(job: _Job) -> tuple[str, Work]:
+def _set_up(job: ScriptJob) -> tuple[str, Work]:
     """Load both networks; the process then works on lists of paths."""
-    os.sched_setaffinity(0, job.cores)
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # its new graph engine warns at every start
-    import cv2
-
-    cv2.setNumThreads(len(job.cores))
-    script = _Script(job)
+    script = start_script(job)
 
     def work(paths: Any) -> int:
         with Path(job.rows).open("w", newline="") as file:
@@ -145,10 +146,24 @@ def _set_up(job: _Job) -> tuple[str, Work]:
     return f"{script.embedder.way.name}, {script.embedder.precision}", work
 
 
-class _Script:
-    """The script, as one writes it."""
+def start_script(job: ScriptJob) -> "Script":
+    """Load both networks, on the cores that this process may use."""
+    os.sched_setaffinity(0, job.cores)
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # its new graph engine warns at every start
+    import cv2
 
-    def __init__(self, job: _Job) -> None:
+    cv2.setNumThreads(len(job.cores))
+    return Script(job)
+
+
+class Script:
+    """The script, as one writes it.
+
+    Args:
+        job: what it works with.
+    """
+
+    def __init__(self, job: ScriptJob) -> None:
         import cv2
 
         if job.embedder.embedder is None:

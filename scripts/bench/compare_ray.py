@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 PACKAGES = ("ray", "pandas")  # Ray Data needs pandas
 CARD = Card(
     key="ray",
-    title="Ray Data map_batches",
-    does="As many actors on the same cores run the same recogniser on batches as large as our chunks; the "
-    "outcomes are gathered into a Parquet file. Timed once all actors are ready; no database, no fencing.",
+    title="Ray Data, our recogniser in it",
+    does="`map_batches`: as many actors on the same cores run the same recogniser on batches as large as our chunks; "
+    "the outcomes are gathered into a Parquet file. Timed once all actors are ready; no database, no fencing.",
     computing_counts=False,
 )
 _READY_TIMEOUT_S = 120.0
@@ -40,20 +40,25 @@ class RayContender:
     """Starts Ray for every round and stops it again: idle, its services take time from the others.
 
     Args:
-        fleet: whose model it runs.
+        fleet: what it is compared with.
+        card: what it is.
+        actor: class of Ray's processes, whose last argument is the folder where they say that they are ready.
+        arguments: the others.
     """
 
-    def __init__(self, fleet: BenchFleet) -> None:
-        self.card = CARD
+    def __init__(self, fleet: BenchFleet, card: Card, actor: type, arguments: tuple[Any, ...]) -> None:
+        self.card = card
         self.ran_as = ""
-        self._spec = make_spec(Role.IDENTIFY, fleet.settings, device="cpu", slots=fleet.workers)
-        self._sha256 = fleet.model.sha256
+        self._slots = fleet.workers
+        self._chunk = fleet.settings.chunk_size
+        self._actor = actor
+        self._arguments = arguments
 
     def run(self, uris: Sequence[str]) -> Timed:
-        """Map the recogniser over all photos."""
+        """Map the actors over all photos."""
         folder = Path(tempfile.mkdtemp(prefix="ff-ray-"))  # a short path: Ray puts sockets below it
         try:
-            with _ray_up(folder, self._spec.slots):
+            with _ray_up(folder, self._slots):
                 return self._map(uris, folder)
         except Exception as error:  # of a foreign system, which may raise anything
             raise ContenderError(f"{type(error).__name__}: {str(error).strip().splitlines()[0]}") from error
@@ -63,14 +68,13 @@ class RayContender:
     def _map(self, uris: Sequence[str], folder: Path) -> Timed:
         import ray.data
 
-        chunk = self._spec.settings.chunk_size
-        photos = ray.data.from_items([{"uri": uri} for uri in uris], override_num_blocks=-(-len(uris) // chunk))
+        photos = ray.data.from_items([{"uri": uri} for uri in uris], override_num_blocks=-(-len(uris) // self._chunk))
         outcomes = photos.map_batches(
-            Actor,
-            fn_constructor_args=(self._spec.to_json(), self._sha256, str(folder)),
-            batch_size=chunk,
+            self._actor,
+            fn_constructor_args=(*self._arguments, str(folder)),
+            batch_size=self._chunk,
             num_cpus=1,
-            compute=ray.data.ActorPoolStrategy(size=self._spec.slots),
+            compute=ray.data.ActorPoolStrategy(size=self._slots),
         )
         # Gathered here: Ray's own writing starts processes for it first, which took seconds.
         faces = _write(outcomes.iter_batches(batch_size=None, batch_format="pyarrow"), folder / "outcomes.parquet")
@@ -94,16 +98,14 @@ class Actor:
         from scripts.bench.bare import load_on_slot
 
         node = NodeSpec.from_json(spec)
-        slot = _take_slot(Path(folder), node.slots)
         settings = node.settings
-        self._recogniser = Recogniser(
-            PhotoReader.from_settings(settings),
-            load_on_slot(node, sha256, slot),
-            DecodeLimits.from_settings(settings),
-            read_threads=settings.read_threads,
-        )
-        (Path(folder) / f"ready-{slot}").touch()
-        _wait_for_all(Path(folder), node.slots)
+        with slot_of_actor(Path(folder), node.slots) as slot:
+            self._recogniser = Recogniser(
+                PhotoReader.from_settings(settings),
+                load_on_slot(node, sha256, slot),
+                DecodeLimits.from_settings(settings),
+                read_threads=settings.read_threads,
+            )
 
     def __call__(self, batch: "dict[str, NDArray[np.object_]]") -> dict[str, list[Any]]:
         """Identify a batch of photos: a row each, with its outcome, its number of faces, and the people."""
@@ -121,7 +123,22 @@ class Actor:
 @contextmanager
 def ray_contender(fleet: BenchFleet) -> Iterator[RayContender]:
     """Return the contender; there is nothing to warm, as a warm Ray does not outlive a run of `map_batches`."""
-    yield RayContender(fleet)
+    spec = make_spec(Role.IDENTIFY, fleet.settings, device="cpu", slots=fleet.workers)
+    yield RayContender(fleet, CARD, Actor, (spec.to_json(), fleet.model.sha256))
+
+
+@contextmanager
+def slot_of_actor(folder: Path, slots: int) -> Iterator[int]:
+    """Give an actor a number from 0 that no other one has; wait at the end until all have come so far.
+
+    Args:
+        folder: of this round.
+        slots: how many actors there are.
+    """
+    slot = _take_slot(folder, slots)
+    yield slot
+    (folder / f"ready-{slot}").touch()
+    _wait_for_all(folder, slots)
 
 
 @contextmanager

@@ -39,7 +39,7 @@ def test_all_who_can_run_identify_the_same_faces_and_the_others_are_listed() -> 
 
     contenders, absent = document["contenders"], {each["key"]: each for each in document["absent"]}
     assert {"bare", "cluster", "celery"} <= set(contenders)
-    assert set(contenders) | set(absent) == {"bare", "cluster", "celery", "opencv_openvino", "ray"}
+    assert set(contenders) | set(absent) == {"bare", "cluster", "celery", "opencv_openvino", "ray", "ray_plain"}
     assert {each["faces"] for each in contenders.values()} == {160}
     assert document["photos_failed"] == 0
     assert contenders["celery"]["cluster_over"]["median"] > 0
@@ -61,7 +61,7 @@ def test_every_stage_of_photographs_has_its_cost(test_data: Path, tmp_path: Path
     weights = str(test_data / "weights")
     document = bench("stages", "--faces", "detect", "--people", tmp_path, "--count", 144, FACEFLEET_WEIGHTS=weights)
 
-    stages = ["claim", "read", "decode", "detect", "landmarks", "align", "judge", "embed", "decide", "store"]
+    stages = ["claim", "read", "decode", "detect", "align", "judge", "embed", "decide", "store"]
     assert list(document["stages"]) == stages
     assert all(cost["computing_ms"] > 0 for cost in document["stages"].values())
     assert document["count"] == 16, "the first chunk of 128 warms up"
