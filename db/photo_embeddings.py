@@ -40,9 +40,12 @@ def find_faces(session: Session, way_id: int, examples: Sequence[Example]) -> li
 
 
 def add_faces(session: Session, way_id: int, faces: Iterable[tuple[Example, LearnedFace]]) -> None:
-    """Keep what was found of labelled faces; those of photos that are not in the ledger are passed over."""
+    """Keep what was found of labelled faces; those of photos that are not in the ledger are passed over.
+
+    They are inserted in one order, whoever inserts them: two that add the same faces would else wait for each other.
+    """
     bulk = Bulk(session.connection())
-    for page in in_pages(faces, _PAGE):
+    for page in in_pages(sorted(faces, key=lambda face: (face[0].sha256 or "", _face(face[0]))), _PAGE):
         ids = _photo_ids(bulk, [example.sha256 for example, _ in page if example.sha256])
         rows = [
             (way_id, ids[example.sha256], _face(example), face.vector, *_error(face))
