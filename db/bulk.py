@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
+from db.in_passing import update_in_passing
 from db.tables import Base, UtcDateTime
 
 T = TypeVar("T")
@@ -142,28 +143,34 @@ class Bulk:
         self,
         table: type[Base],
         *,
-        values: Sequence[str],
+        values: dict[str, Sequence[Any]],
         same: Mapping[str, str],
-        keys: Sequence[str],
-        unchanged: Sequence[str],
-        rows: Iterable[tuple[Any, ...]],
+        keys: dict[str, Sequence[Any]],
+        unchanged: dict[str, Sequence[Any]],
         within: str,
+        all_within: bool = False,
     ) -> int:
         """Set columns in rows that are still as they were read; return how many there were.
 
         Args:
             table: which.
-            values: columns to set.
+            values: columns to set, at least one, each with what it is in one row after the other.
             same: columns that are the same in all rows afterwards, each with the SQL of what it is.
-            keys: columns that find the row among those of `within`.
-            unchanged: columns that must still hold what they did.
-            rows: the values, then the keys, then what the unchanged columns held.
+            keys: columns that find the row among those of `within`, each with what it holds.
+            unchanged: columns that must still hold what they did, each with what that is.
             within: a condition that holds for all of them; without it, PostgreSQL may read the whole table.
+            all_within: it holds for no others, and they come in the order of the table's key: SQLite then goes through
+                them once, in less than half of the time.
         """
         name = table.__tablename__
         fixed = [f"{column} = {value}" for column, value in same.items()]
+        if all_within and not self._postgresql:
+            found = update_in_passing(self._driver, name, values, fixed, keys | unchanged, within)
+            if found is not None:
+                return found
+        rows = zip(*values.values(), *keys.values(), *unchanged.values(), strict=True)
         if self._postgresql:
-            return self._copy_and_update(name, values, fixed, keys, unchanged, rows, within)
+            return self._copy_and_update(name, [*values], fixed, [*keys], [*unchanged], rows, within)
         setting = ", ".join([*(f"{column} = ?" for column in values), *fixed])
         finding = [within, *(f"{column} = ?" for column in keys), *(f"{column} IS ?" for column in unchanged)]
         statement = f"UPDATE {name} SET {setting} WHERE {' AND '.join(finding)}"  # noqa: S608

@@ -201,6 +201,7 @@ def _write_faces(bulk: Bulk, page: StoredPage, new: NewOutcomes, model_id: int, 
     indexes are of: SQLite compares each index entry that it might have to change, for a third of a row's time.
     """
     stays = _stays(page, new)
+    moves = [not stay for stay in stays]
     moved: dict[str, Sequence[Any]] = {
         "outcome": new.outcomes,
         "person_id": new.person_ids,
@@ -213,11 +214,9 @@ def _write_faces(bulk: Bulk, page: StoredPage, new: NewOutcomes, model_id: int, 
         "confidence": new.confidences,
         "ranking": new.rankings,
     }
-    written = 0
-    for values, chosen in ((decided, stays), (decided | moved, [not stay for stay in stays])):
-        if any(chosen):
-            written += _write_columns(bulk, page, values, chosen, model_id, now)
-    return written
+    written = _write_columns(bulk, page, decided | moved, moves, model_id, now)
+    # All that this model has not decided about by now are those that stay.
+    return written + _write_columns(bulk, page, decided, stays, model_id, now, the_rest=not page.without_embedding)
 
 
 def _stays(page: StoredPage, new: NewOutcomes) -> list[bool]:
@@ -238,21 +237,32 @@ def _write_columns(
     chosen: Sequence[bool],
     model_id: int,
     now: datetime,
+    *,
+    the_rest: bool = False,
 ) -> int:
     """Update some columns of those faces that are chosen; return how many rows bear the model that was read.
 
     Whoever gives a stored face another outcome either says something of it, which the caller looks for, or decides
     under another model.
+
+    Args:
+        the_rest: they are all faces of these photos that the model has not decided about.
     """
-    columns = [*values.values(), page.ordinals, page.face_indices, page.model_ids]
+    if not any(chosen):
+        return 0
+
+    def of_chosen(columns: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+        return {name: list(compress(column, chosen)) for name, column in columns.items()}
+
+    within = f"faces.job_id = {page.job_id} AND faces.ordinal > {page.after} AND faces.ordinal <= {page.until}"
     return bulk.update_unchanged(
         Face,
-        values=tuple(values),
+        values=of_chosen(values),
         same={"model_id": f"{model_id:d}", "decided_at": f"'{bulk.time(now)}'", "top_k": "'[]'"},
-        keys=("ordinal", "face_index"),
-        unchanged=("model_id",),
-        rows=compress(zip(*columns, strict=True), chosen),
-        within=f"faces.job_id = {page.job_id} AND faces.ordinal > {page.after} AND faces.ordinal <= {page.until}",
+        keys=of_chosen({"ordinal": page.ordinals, "face_index": page.face_indices}),
+        unchanged=of_chosen({"model_id": page.model_ids}),
+        within=f"{within} AND faces.model_id <> {model_id:d}" if the_rest else within,
+        all_within=the_rest,
     )
 
 

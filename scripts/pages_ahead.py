@@ -11,11 +11,13 @@ import sys
 import warnings
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
+
+from threadpoolctl import threadpool_limits
 
 from db import rescore
 from db.corrections import last_said
@@ -105,8 +107,10 @@ class ReadingProcess:
         self._model = model
         self._pipe, self._theirs = spawn.Pipe()
         self._process = spawn.Process(target=_serve, args=(self._theirs, url), daemon=True)
+        self._one_core = ExitStack()
 
     def __enter__(self) -> Self:
+        self._one_core.enter_context(threadpool_limits(1, "blas"))  # the threads of products would wait for this core
         self._process.start()
         self._theirs.close()  # so that its end is noticed
         return self
@@ -114,6 +118,7 @@ class ReadingProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._one_core.close()
         self._pipe.close()
         self._process.terminate()  # it only reads
         self._process.join(_END_TIMEOUT_S)

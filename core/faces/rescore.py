@@ -55,7 +55,9 @@ def read_vectors(stored: bytes, dim: int) -> "NDArray[np.float32]":
     A row that is zero comes back as not a number, as one does that is not finite.
     """
     vectors: NDArray[np.float32] = np.frombuffer(stored, "<f2").reshape(-1, dim).astype(np.float32)
-    vectors[~vectors.any(axis=1)] = np.nan
+    at_once = 4 if dim % 4 == 0 else 1  # whether all are zero is seen sooner in fewer numbers
+    zero = ~np.frombuffer(stored, f"<u{2 * at_once}").reshape(-1, dim // at_once).any(axis=1)
+    vectors[zero] = np.nan
     return vectors
 
 

@@ -213,3 +213,19 @@ def test_a_page_of_which_a_face_was_decided_about_meanwhile_is_not_written(postg
         page = rescore.read_page(session, job_id, -1, backbone_sha256=BACKBONE, dim=DIM, without_model=new)
         assert page is not None
         assert rescore.write_page(session, page, named(ada, len(page)), new, LATER), "read again, it is"
+
+
+def test_a_row_that_changed_beneath_a_page_is_not_written_over(
+    database: Database, job: int, models: tuple[int, int]
+) -> None:
+    """Whether rows are found one by one or in passing; nobody does so while a page is written, unless by hand."""
+    (ada,) = ledger.add_people(database, "Ada")
+    old, new = models
+    with database.write() as session:
+        page = rescore.read_page(session, job, 1, backbone_sha256=BACKBONE, dim=DIM, without_model=new)
+        assert page is not None
+        stays = replace(named(ada, len(page)), outcomes=page.outcomes, person_ids=page.person_ids)
+        session.execute(update(Face).where(Face.ordinal == 5).values(model_id=old + 10))
+        assert not rescore.write_page(session, page, stays, new, LATER)
+        session.rollback()
+        assert rescore.write_page(session, page, stays, new, LATER)
