@@ -81,19 +81,25 @@ class CropsActor:
                 self._run(np.zeros((1, self._size, self._size, 3), np.uint8))
 
     def __call__(self, batch: "Batch") -> dict[str, list[Any]]:
-        """Name a batch of crops: a row for each."""
-        from PIL import Image
-
-        paths = [path_of(str(uri)) for uri in batch["uri"]]
-        side = (self._size, self._size)
-        photos = [Image.open(path).convert("RGB").resize(side, Image.Resampling.BILINEAR) for path in paths]
-        logits = self._run(np.stack([np.asarray(photo) for photo in photos]))
+        """Name a batch of crops: a row for each that can be read."""
+        read = [(path, self._read(path)) for path in map(path_of, map(str, batch["uri"]))]
+        paths, crops = zip(*[each for each in read if each[1] is not None], strict=True)
+        logits = self._run(np.stack(crops))
         return {
-            "path": paths,
+            "path": [*paths],
             "faces": [1 for _ in paths],
             "person": logits.argmax(axis=1).tolist(),
             "similarity": logits.max(axis=1).tolist(),
         }
+
+    def _read(self, path: str) -> "NDArray[np.uint8] | None":
+        from PIL import Image
+
+        try:
+            with Image.open(path) as photo:
+                return np.asarray(photo.convert("RGB").resize((self._size, self._size), Image.Resampling.BILINEAR))
+        except OSError:  # as the script does
+            return None
 
     def _run(self, crops: "NDArray[np.uint8]") -> "NDArray[np.float32]":
         import torch
