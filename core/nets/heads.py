@@ -27,7 +27,7 @@ class CosineHead(nn.Module):
         self.each = 1
         """Prototypes of a class, K; those of one stand one after the other."""
         self.prototypes = nn.Parameter(torch.randn(classes, embedding_dim))
-        self.register_buffer("lengths", torch.ones(classes, 1))
+        self.register_buffer("lengths", torch.ones(classes, 1), persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features (float32 [N, D], of any length) to logits (float32 [N, C])."""
