@@ -106,7 +106,11 @@ class DecidedPage:
     new: NewOutcomes
     reasons: dict[int, tuple[str, ...]]
     """Quality reasons of faces, by row, where a person's word makes them others than are stored."""
-    moves: Moves
+
+    def moves(self) -> Moves:
+        """Count what became of the faces."""
+        before, after = (zip(part.outcomes, part.person_ids, strict=True) for part in (self.page, self.new))
+        return Counter(zip(before, after, strict=True))
 
 
 Loader = Callable[[Sequence[FaceKey]], Sequence[StoredFace]]
@@ -155,9 +159,7 @@ def decide_page(prepared: PageToDecide, model: DecidingModel, load: Loader) -> D
         of_face = _correct(new, row, face, corrections, model)
         if of_face != face.face.quality_reasons:
             reasons[row] = of_face
-    before, after = (zip(part.outcomes, part.person_ids, strict=True) for part in (page, new))
-    moves = Counter(zip(before, after, strict=True))
-    return DecidedPage(page=replace(page, vectors=b""), new=new, reasons=reasons, moves=moves)
+    return DecidedPage(page=replace(page, vectors=b""), new=new, reasons=reasons)
 
 
 def _by_row(page: StoredPage, rows: list[int], load: Loader) -> dict[int, StoredFace]:

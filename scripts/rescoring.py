@@ -162,7 +162,7 @@ class Rescoring:
         model_id, now = self._model.model_id, self._clock()
         if not rescore.write_page(session, decided.page, decided.new, model_id, now, decided.reasons):
             return False
-        self._tally.count(decided.moves)
+        self._tally.count(decided.moves())
         return True
 
     def _is_superseded(self, session: "Session") -> bool:

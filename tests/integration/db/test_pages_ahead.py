@@ -69,7 +69,7 @@ def assert_same(found: list[PageAhead], expected: list[PageAhead]) -> None:
         assert page.said == other.said
         assert vars(page.decided.page) == vars(other.decided.page)
         assert vars(page.decided.new) == vars(other.decided.new)
-        assert page.decided.moves == other.decided.moves
+        assert page.decided.moves() == other.decided.moves()
 
 
 def test_another_process_reads_the_same_pages(reader: PageReader, beside: ReadingProcess) -> None:
