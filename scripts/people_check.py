@@ -130,8 +130,7 @@ def _choose_backbone(settings: Settings, backbone: str | None) -> str:
 def _embed(
     examples: "list[Example]", classes: "list[PersonClass]", prepared: Any, settings: Settings
 ) -> "tuple[NDArray[np.float32], NDArray[np.int64], tuple[SkippedPhoto, ...]]":
-    """Embed photos as training does it: unit vectors and labels of those that can be used, and the others."""
-    from core.faces.vectors import directions
+    """Embed photos as training does it: vectors and labels of those that can be used, and the others."""
     from core.training.embedding import embed_photos, open_embedder
     from core.training.request import TrainingRequest
 
@@ -157,7 +156,7 @@ def _embed(
             return crop
 
         seen, skipped = embed_photos(examples, embed, request, load_crop, lambda: False)
-    return directions(seen.vectors.numpy()), seen.labels.numpy(), skipped
+    return seen.vectors.numpy(), seen.labels.numpy(), skipped
 
 
 def _write_pictures(checked: CheckedPhotos, folder: Path) -> int:

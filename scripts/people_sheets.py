@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from core.errors import FacefleetError
+from core.faces.vectors import directions
 from core.images.fonts import Fonts
 from scripts.files import replacing
 from scripts.picture_painter import OURS
@@ -101,7 +102,7 @@ def _nearest(checked: "CheckedPhotos", photo: int, person: int, wrong: set[int |
     """Return the photos of a person, without those that look wrong, that are most like this one, the nearest first."""
     of_person = (checked.labels == person).nonzero()[0].tolist()
     rows = np.array([row for row in of_person if row != photo and row not in wrong], np.int64)
-    cosines = checked.vectors[rows] @ checked.vectors[photo]
+    cosines = directions(checked.vectors[rows]) @ checked.vectors[photo]  # but for the length of this one
     return tuple(int(row) for row in rows[(-cosines).argsort(kind="stable")[:_BESIDE]])
 
 

@@ -113,13 +113,13 @@ def _compare(photos: _Photos, use: NDArray[np.bool_]) -> _Compared:
     trusted = use & _trusted(photos, use)
     sums = np.zeros((photos.count, photos.vectors.shape[1]), np.float32)
     np.add.at(sums, photos.people[trusted], photos.vectors[trusted])
-    means = _unit(sums)
+    means = directions(sums)
     own = np.empty(len(photos.people), np.float32)
     other = np.empty(len(photos.people), np.float32)
     who = np.empty(len(photos.people), np.int64)
     for block in _blocks(len(photos.people)):
         vectors, people = photos.vectors[block], photos.people[block]
-        rest = _unit(sums[people] - np.where(trusted[block, None], vectors, np.float32(0.0)))
+        rest = directions(sums[people] - np.where(trusted[block, None], vectors, np.float32(0.0)))
         own[block] = np.where(rest.any(axis=1), np.einsum("nd,nd->n", vectors, rest), np.nan)
         cosines = vectors @ means.T
         cosines[:, ~means.any(axis=1)] = -1.0
@@ -236,12 +236,6 @@ def _in_given_numbers(finding: Finding, rows: NDArray[np.int64], classes: NDArra
         suggested_similarity=finding.suggested_similarity,
         like=None if finding.like is None else int(rows[finding.like]),
     )
-
-
-def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scale rows to unit length; sums of nothing, up to rounding, become zeros."""
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.where(lengths > 1e-4, rows / np.maximum(lengths, 1e-4), np.float32(0.0))
 
 
 def _blocks(count: int) -> Iterator[slice]:

@@ -29,9 +29,9 @@ def test_what_is_no_number_is_no_embedding() -> None:
     assert are_embeddings(np.empty((0, 2), np.float32))
 
 
-def test_directions_keep_no_length_and_what_is_zero_stays_zero() -> None:
-    found = directions(np.array([[3.0, 4.0], [0.0, 0.0], [0.0, 0.9]], np.float32))
-    assert found == pytest.approx(np.array([[0.6, 0.8], [0.0, 0.0], [0.0, 1.0]]))
+def test_directions_keep_no_length_and_what_is_nearly_zero_or_no_number_becomes_zero() -> None:
+    found = directions(np.array([[3.0, 4.0], [0.0, 0.0], [0.0, 0.9], [1e-6, 0.0], [np.nan, 1.0]], np.float32))
+    assert found == pytest.approx(np.array([[0.6, 0.8], [0.0, 0.0], [0.0, 1.0], [0.0, 0.0], [0.0, 0.0]]))
 
 
 def test_a_similarity_is_the_cosine_times_both_lengths_and_never_above_1() -> None:
